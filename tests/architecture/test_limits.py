@@ -139,7 +139,7 @@ SECONDS = {
 }
 NOT_MET = {
     "message": {
-        "FOLDED_BYTES",  # SEARCH reads the message for more
+        "SEARCH_TEXT_BYTES",  # SEARCH reads the message for more
         "CACHED_FIELD_BYTES",  # FETCH reads the message for more
         "HEADER_CACHE_BYTES",
     },

@@ -54,7 +54,8 @@ WORDS = (
 OPENINGS = re.compile(r"(?:What|Who|Where|Whoever|Whether|Whatever|Whose)\b")
 
 ALLOWED = re.compile(
-    r"octet-stream|OCTET(?:-STREAM)?\b"  # a media type, and RFC 5234's rule
+    r"i;o(?:ctet|\*)"  # a collation of RFC 4790
+    r"|octet-stream|OCTET(?:-STREAM)?\b"  # a media type, and RFC 5234's rule
     r"|user ?= ?nobody"  # the Unix account, in configurations of mail systems
     r"|\bNone\b|\bis_none(?:_or)?\b"  # or "is None" would be refused
     r"|abnf:.*"  # quoted grammar

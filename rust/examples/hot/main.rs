@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use imapvm_core::index::fetch::{Request, render};
 use imapvm_core::index::search::{Answers, BoundSearch, Decision, SearchContext, Tolerance};
 use imapvm_core::index::{FlagChange, StoreResult, store, uid_map};
-use imapvm_core::message::{MessageMetadata, Needle, Range, TextMatcher};
+use imapvm_core::message::{Collation, MessageMetadata, Needle, Range, TextMatcher};
 use imapvm_core::numbers::{UidMap, UidSet};
 use imapvm_core::wire::ast::{FetchItem, SearchKey, system};
 use imapvm_core::wire::command::{Event, StoreMode, Verb};
@@ -165,12 +165,13 @@ fn search_subject() -> Outcome {
 fn search_body() -> Outcome {
     let messages = (1..=50).flat_map(|number| [message(number), eight_bit(number)]);
     let messages: Vec<_> = messages.map(|one| (metadata(&one), one)).collect();
-    let needles = [Needle::new("zebra", false)];
+    let collation = Collation::default();
+    let needles = [Needle::new("zebra", collation, false)];
     let found = measured(|| {
         let found = messages.iter().map(|(stored, bytes)| {
             let metadata =
                 MessageMetadata::open_lazily(stored).map_err(|error| error.to_string())?;
-            let mut matcher = TextMatcher::new(&metadata, &needles);
+            let mut matcher = TextMatcher::new(&metadata, &needles, collation);
             while let Some(wanted) = matcher.wanted() {
                 matcher.feed(slice(bytes, wanted).ok_or("it is too short")?);
             }
@@ -210,6 +211,7 @@ fn matching(mailbox: &Mailbox, key: &SearchKey) -> Result<u32, String> {
         keyword_sets: &HashMap::new(),
         now: 1_780_000_000,
         tolerance: Tolerance::Edits,
+        collation: Collation::default(),
     };
     let bound = BoundSearch::new(key, &context);
     let scanned = bound

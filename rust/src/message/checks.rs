@@ -4,10 +4,10 @@
 use super::limits::{
     CACHED_FIELD_BYTES, DEPTH, HEADER_CACHE_BYTES, PARTS, PREVIEW_CHARS, REFERENCES,
 };
-use super::{CachedNames, Needle, Scanner, TextMatcher, TransferDecoder};
+use super::{CachedNames, Collation, Needle, Scanner, TextMatcher, TransferDecoder};
 use crate::message::metadata::stored::{MessageMetadata, Range};
 use crate::message::metadata::strict::{AnnouncedPart, Value, announced_parts, is_envelope};
-use crate::wire::ast::{Field, SectionText};
+use crate::wire::ast::SectionText;
 
 /// Scan a message fed in pieces of `piece` bytes; return its metadata as stored.
 #[must_use]
@@ -219,14 +219,11 @@ pub fn metadata_stays_inside_the_message(message: &[u8]) {
     header_cache_equals_the_header(&metadata, message);
     assert!(metadata.preview().chars().count() <= PREVIEW_CHARS);
     assert!(metadata.references().count() <= REFERENCES);
-    for field in [
-        Field::From,
-        Field::To,
-        Field::Cc,
-        Field::Bcc,
-        Field::Subject,
-    ] {
-        assert!(metadata.folded(field).len() <= super::limits::FOLDED_BYTES);
+    for field in super::SEARCH_FIELDS {
+        let mut text = Vec::new();
+        let _ = metadata.search_text(field, Collation::Bytes, &mut text);
+        assert!(text.len() <= super::limits::SEARCH_TEXT_BYTES);
+        assert!(str::from_utf8(&text).is_ok());
     }
 }
 
@@ -270,10 +267,10 @@ pub fn matching_does_not_depend_on_cuts(message: &[u8], needle: &str, piece: usi
     let Ok(metadata) = MessageMetadata::open(&stored) else {
         return;
     };
-    let needle = super::fold(needle);
-    let needles = [false, true].map(|in_headers| Needle::new(&needle, in_headers));
+    let collation = Collation::UnicodeCasemap;
+    let needles = [false, true].map(|in_headers| Needle::new(needle, collation, in_headers));
     let search = |piece: usize| {
-        let mut matcher = TextMatcher::new(&metadata, &needles);
+        let mut matcher = TextMatcher::new(&metadata, &needles, collation);
         let mut fed = 0;
         while let Some(wanted) = matcher.wanted() {
             let bytes = slice(message, wanted);

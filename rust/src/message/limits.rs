@@ -61,9 +61,9 @@ pub const REFERENCES: usize = 100;
 /// Bytes of one Message-ID. A longer one is ignored.
 pub const MESSAGE_ID_BYTES: usize = 998;
 
-/// Bytes of a decoded and folded header text kept for SEARCH; see
-/// [`MessageMetadata::folded_is_whole`](super::MessageMetadata::folded_is_whole).
-pub const FOLDED_BYTES: usize = 16 * 1024;
+/// Bytes of the decoded text of a From, To, Cc, Bcc or Subject field kept for SEARCH, if the header
+/// cache does not have the field. SEARCH reads a longer one from the message.
+pub const SEARCH_TEXT_BYTES: usize = 16 * 1024;
 
 /// Bytes of one header field in the header cache. A longer field is not cached, and no field of the
 /// same name is returned from the cache.

@@ -17,19 +17,19 @@ pub mod text;
 pub(crate) use self::metadata::checksum;
 pub use header::encoded_words::decode_header;
 pub use header::message_id::thread_hash;
-pub(crate) use header::names::FieldName;
+pub(crate) use header::search_text::append_field_value;
 pub use metadata::envelope::{AddressKey, AddressList};
 pub use metadata::field_table::{HeaderField, HeaderFields};
 pub use metadata::header_cache::{CachedFields, CachedNames};
 pub use metadata::part_table::{LeafParts, Part};
-pub use metadata::stored::{MessageMetadata, Range, SortKey, VERSION as METADATA_VERSION};
+pub use metadata::stored::{MessageMetadata, Range, VERSION as METADATA_VERSION};
+pub(crate) use metadata::stored::{SEARCH_FIELDS, field_name};
 pub use metadata::strict;
 pub use mime::transfer::TransferDecoder;
 pub use scanner::Scanner;
 pub use search::{Needle, TextMatcher};
-pub use text::casemap::casemap;
 pub use text::charset::CharsetDecoder;
-pub use text::fold::fold;
+pub use text::collation::Collation;
 
 #[cfg(test)]
 mod tests;

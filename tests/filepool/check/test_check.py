@@ -417,11 +417,71 @@ def test_report_counts_checked_items(populated):
     assert str(Finding("no INBOX", repaired=True)) == "no INBOX (repaired)"
 
 
+def checksum(data: bytes) -> bytes:
+    """Return the checksum of metadata, as rust/src/message/metadata/codec.rs computes it."""
+    mask, factor = (1 << 64) - 1, 0x9E3779B97F4A7C15
+    lanes = [len(data), factor, factor, factor]
+    for start in range(0, len(data) // 32 * 32 + 1, 32):
+        block = data[start : start + 32].ljust(32, b"\0")
+        for at in range(4):
+            word = int.from_bytes(block[8 * at : 8 * at + 8], "little")
+            mixed = ((lanes[at] ^ word) * factor) & mask
+            lanes[at] = (mixed << 29 | mixed >> 35) & mask
+    total = 0
+    for lane in lanes:
+        total = ((total ^ lane) * factor) & mask
+        total ^= total >> 32
+    return (total & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+def as_version_3(stored: bytes) -> bytes:
+    """Return metadata in the layout of version 3: folded texts and keys are empty."""
+    at = 5
+
+    def number() -> int:
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = stored[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    def chunks(count: int) -> None:
+        nonlocal at
+        for _ in range(count):
+            size = number()  # changes `at`
+            at += size
+
+    def excerpt() -> None:
+        nonlocal at
+        head = number()
+        if head & 1:
+            number()
+        else:
+            at += head >> 1
+
+    number()  # size
+    flags = stored[at]
+    at += 1
+    if flags & 1:
+        number()
+        number()
+    chunks(1)  # header cache
+    excerpt()  # subject
+    chunks(9)  # from ENVELOPE to the last text of SEARCH
+    excerpt()  # base subject
+    contents = stored[5:at] + bytes(6) + stored[at:]
+    return b"\x03" + checksum(contents) + contents
+
+
 def test_metadata_of_an_older_version_is_valid_and_made_again_by_a_repair(populated):
     surgery = Surgery(populated.pool.groups[0].env, populated.pool.groups[0].tables)
     key = CHUNK_KEY.pack(5, 0)
     made = surgery.get("metadata", key)
-    surgery.change("metadata", key, lambda stored: b"\x02" + stored[1:])
+    surgery.change("metadata", key, as_version_3)
     report = populated.pool.check()
     assert (report.findings, report.outdated) == ((), 1)
     report = populated.pool.check(repair=True)

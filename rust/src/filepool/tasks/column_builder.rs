@@ -4,7 +4,7 @@ use crate::Corrupt;
 use crate::filepool::{Group, MetadataTable, Segments};
 use crate::index::Segment;
 use crate::index::search::Column;
-use crate::message::MessageMetadata;
+use crate::message::{Collation, MessageMetadata};
 use crate::numbers::UidSet;
 use crate::wire::ast::Field;
 
@@ -41,6 +41,7 @@ pub fn pending_messages(
 /// Builds header columns of some messages, in steps.
 pub struct ColumnBuilder {
     columns: Vec<(Field, Column)>,
+    collation: Collation,
     pending: Vec<PendingMessage>,
     /// Index of the next message to read.
     at: usize,
@@ -49,10 +50,11 @@ pub struct ColumnBuilder {
 impl ColumnBuilder {
     /// Build columns for some messages, in ascending order of UIDs.
     #[must_use]
-    pub fn new(fields: &[Field], pending: Vec<PendingMessage>) -> Self {
+    pub fn new(fields: &[Field], collation: Collation, pending: Vec<PendingMessage>) -> Self {
         let columns = fields.iter().map(|field| (*field, Column::default()));
         Self {
             columns: columns.collect(),
+            collation,
             pending,
             at: 0,
         }
@@ -89,7 +91,7 @@ impl ColumnBuilder {
             {
                 read += stored.len() as u64;
                 for (field, column) in &mut self.columns {
-                    column.append(uid, &metadata, *field);
+                    column.append(uid, &metadata, *field, self.collation);
                 }
             }
         }

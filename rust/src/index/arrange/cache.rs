@@ -5,8 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::column::{IdHasher, KeyColumn, KeyKind};
 use crate::index::lru::Lru;
 use crate::index::search::MailboxKey;
+use crate::message::Collation;
 
-type CachedKeys = Lru<(MailboxKey, KeyKind), CoveredColumn>;
+type CachedKeys = Lru<KeyColumnKey, CoveredColumn>;
+
+/// Column: mailbox, kind, and the collation that its texts are prepared by.
+pub(super) type KeyColumnKey = (MailboxKey, KeyKind, Collation);
 
 /// Cache of key columns of any mailboxes, with eviction of the least recently used.
 ///
@@ -51,22 +55,19 @@ impl KeyColumns {
     }
 
     /// Return a column, empty if it is not cached.
-    pub(super) fn get(&self, mailbox: MailboxKey, kind: KeyKind) -> CoveredColumn {
+    pub(super) fn get(&self, key: KeyColumnKey) -> CoveredColumn {
         let mut cached = self.lock();
-        cached
-            .get((mailbox, kind))
-            .cloned()
-            .unwrap_or_else(|| CoveredColumn {
-                column: Arc::new(KeyColumn::new(kind)),
-                covered: 0,
-            })
+        let (_, kind, collation) = key;
+        cached.get(key).cloned().unwrap_or_else(|| CoveredColumn {
+            column: Arc::new(KeyColumn::new(kind, collation)),
+            covered: 0,
+        })
     }
 
     /// Remove a column, so that its user can change it without a copy. Nothing happens if it was
     /// replaced meanwhile.
-    pub(super) fn take(&self, mailbox: MailboxKey, kind: KeyKind, column: &Arc<KeyColumn>) {
+    pub(super) fn take(&self, key: KeyColumnKey, column: &Arc<KeyColumn>) {
         let mut cached = self.lock();
-        let key = (mailbox, kind);
         let found = cached.peek(key);
         if found.is_some_and(|found| Arc::ptr_eq(&found.column, column)) {
             cached.remove(key);
@@ -75,10 +76,9 @@ impl KeyColumns {
 
     /// Store a column, unless the cache has one that is as complete, or the column alone is larger
     /// than the cache.
-    pub(super) fn store(&self, mailbox: MailboxKey, kind: KeyKind, keys: CoveredColumn) {
+    pub(super) fn store(&self, key: KeyColumnKey, keys: CoveredColumn) {
         let bytes = keys.column.memory_bytes();
         let mut cached = self.lock();
-        let key = (mailbox, kind);
         let found = cached.peek(key);
         if cached.room().is_none_or(|room| bytes > room)
             || found.is_some_and(|found| found.covered >= keys.covered)

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use super::slots::{NONE, number};
 use crate::index::Record;
-use crate::message::{AddressKey, AddressList, MessageMetadata};
+use crate::message::{AddressKey, AddressList, Collation, MessageMetadata};
 
 /// Value that a key column has of each message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +50,7 @@ pub struct KeyColumn {
 #[derive(Clone, Debug)]
 enum Values {
     Sent(Vec<i64>),
-    Texts(KeyKind, Texts),
+    Texts(KeyKind, Collation, Texts),
     Links(Links),
 }
 
@@ -102,13 +102,13 @@ impl Hasher for HashIsKey {
 impl KeyColumn {
     /// Create an empty column.
     #[must_use]
-    pub fn new(kind: KeyKind) -> Self {
+    pub fn new(kind: KeyKind, collation: Collation) -> Self {
         Self {
             uids: Vec::new(),
             values: match kind {
                 KeyKind::Sent => Values::Sent(Vec::new()),
                 KeyKind::Links => Values::Links(Links::default()),
-                kind => Values::Texts(kind, Texts::default()),
+                kind => Values::Texts(kind, collation, Texts::default()),
             },
         }
     }
@@ -133,7 +133,7 @@ impl KeyColumn {
             + match &self.values {
                 Values::Sent(dates) => dates.capacity() * size_of::<i64>(),
                 // Ranks are made when they are first needed, and counted before.
-                Values::Texts(_, texts) => 2 * words(&texts.ends) + texts.bytes.capacity(),
+                Values::Texts(.., texts) => 2 * words(&texts.ends) + texts.bytes.capacity(),
                 Values::Links(links) => {
                     // A hash table of `std` has a control byte for each slot, and at least an
                     // eighth of the slots empty.
@@ -160,7 +160,9 @@ impl KeyColumn {
             Values::Sent(dates) => {
                 dates.push(metadata.sent().map_or(NO_DATE, |(seconds, _)| seconds));
             }
-            Values::Texts(kind, texts) => texts.push(&text_of(*kind, metadata)),
+            Values::Texts(kind, collation, texts) => {
+                texts.push(|to| append_text(*kind, *collation, metadata, to));
+            }
             Values::Links(links) => links.push(
                 metadata.message_id().map(|id| hasher.hash_one(id)),
                 metadata.references().map(|id| hasher.hash_one(id)),
@@ -178,7 +180,7 @@ impl KeyColumn {
             (Values::Sent(dates), Values::Sent(more)) => {
                 dates.extend_from_slice(more.get(from..).unwrap_or_default());
             }
-            (Values::Texts(_, texts), Values::Texts(_, more)) => texts.extend(more, from),
+            (Values::Texts(.., texts), Values::Texts(.., more)) => texts.extend(more, from),
             (Values::Links(links), Values::Links(more)) => links.extend(more, from),
             _ => return, // another kind
         }
@@ -239,7 +241,7 @@ impl KeyColumn {
     /// Return the rank of each text among all texts of the column. The first call sorts them.
     pub(super) fn ranks(&self) -> &[u32] {
         match &self.values {
-            Values::Texts(_, texts) => texts.ranks.get_or_init(|| texts.rank()),
+            Values::Texts(.., texts) => texts.ranks.get_or_init(|| texts.rank()),
             _ => &[],
         }
     }
@@ -248,7 +250,7 @@ impl KeyColumn {
     pub(super) fn empty_rank(&self) -> u32 {
         match &self.values {
             // The empty text is the first of all.
-            Values::Texts(_, texts) if texts.has_empty() => 0,
+            Values::Texts(.., texts) if texts.has_empty() => 0,
             _ => NONE,
         }
     }
@@ -262,22 +264,31 @@ impl KeyColumn {
     }
 }
 
-/// Return the text of a message in a column of texts.
-pub(super) fn text_of(kind: KeyKind, metadata: &MessageMetadata<'_>) -> String {
+/// Append the sort key of a message in a column of texts.
+pub(super) fn append_text(
+    kind: KeyKind,
+    collation: Collation,
+    metadata: &MessageMetadata<'_>,
+    to: &mut Vec<u8>,
+) {
     use AddressKey::{Display, Mailbox};
-    match kind {
-        KeyKind::From => metadata.address_collation_key(AddressList::From, Mailbox),
-        KeyKind::To => metadata.address_collation_key(AddressList::To, Mailbox),
-        KeyKind::Cc => metadata.address_collation_key(AddressList::Cc, Mailbox),
-        KeyKind::DisplayFrom => metadata.address_collation_key(AddressList::From, Display),
-        KeyKind::DisplayTo => metadata.address_collation_key(AddressList::To, Display),
-        KeyKind::Sent | KeyKind::Subject | KeyKind::Links => metadata.subject_collation_key(),
-    }
+    use AddressList::{Cc, From, To};
+    let (list, key) = match kind {
+        KeyKind::From => (From, Mailbox),
+        KeyKind::To => (To, Mailbox),
+        KeyKind::Cc => (Cc, Mailbox),
+        KeyKind::DisplayFrom => (From, Display),
+        KeyKind::DisplayTo => (To, Display),
+        KeyKind::Sent | KeyKind::Subject | KeyKind::Links => {
+            return metadata.subject_sort_key(collation, to);
+        }
+    };
+    metadata.address_sort_key(list, key, collation, to);
 }
 
 impl Texts {
-    fn push(&mut self, text: &str) {
-        self.bytes.extend_from_slice(text.as_bytes());
+    fn push(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
+        append(&mut self.bytes);
         // Texts of one command are limited to far less than 4 GiB.
         self.ends.push(number(self.bytes.len()));
     }

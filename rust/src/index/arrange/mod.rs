@@ -25,6 +25,7 @@ use super::record::Record;
 use super::search::MailboxKey;
 use super::segment::Segment;
 use crate::Corrupt;
+use crate::message::Collation;
 use crate::numbers::{UidMap, UidSet};
 use crate::wire::ast::{SortBy, SortCriterion, ThreadAlgorithm};
 
@@ -53,7 +54,27 @@ impl SortBy {
     }
 }
 
+impl KeyKind {
+    /// Return the collation of a column: the same for all where nothing depends on it.
+    fn collation(self, collation: Collation) -> Collation {
+        match self {
+            Self::Sent | Self::Links => Collation::default(),
+            _ => collation,
+        }
+    }
+}
+
 impl Arrangement {
+    /// Invert the order of texts, as a collation with the prefix `-` does (RFC 4790 section 3.3).
+    pub fn invert_texts(&mut self) {
+        if let Self::Sort(criteria) = self {
+            for criterion in criteria {
+                let column = criterion.by.column();
+                criterion.reverse ^= !matches!(column, None | Some(KeyKind::Sent));
+            }
+        }
+    }
+
     fn columns(&self) -> Vec<KeyKind> {
         use KeyKind::{Links, Sent, Subject};
         match self {
@@ -86,6 +107,7 @@ pub struct MissingKeys {
 /// One SORT or THREAD while its columns are brought up to date.
 pub struct Arranger {
     arrangement: Arrangement,
+    collation: Collation,
     columns: Vec<(KeyKind, CoveredColumn)>,
     /// Cache to store columns in; None if they are built for this command only.
     cache: Option<(Arc<KeyColumns>, MailboxKey)>,
@@ -110,12 +132,12 @@ pub struct Arranged {
 }
 
 impl Arranger {
-    /// Start to arrange messages of a mailbox.
+    /// Start to arrange messages of a mailbox, and compare texts by a collation.
     ///
     /// `numbers` is the mailbox as the client has counted it.
     #[must_use]
     pub fn new(
-        arrangement: Arrangement,
+        (arrangement, collation): (Arrangement, Collation),
         found: &UidSet,
         numbers: &UidMap,
         cache: &Arc<KeyColumns>,
@@ -125,12 +147,13 @@ impl Arranger {
         let kinds = arrangement.columns();
         let mut columns: Vec<(KeyKind, CoveredColumn)> = Vec::with_capacity(kinds.len());
         for kind in kinds {
-            let mut keys = cache.get(mailbox, kind);
+            let key = (mailbox, kind, kind.collation(collation));
+            let mut keys = cache.get(key);
             // Mostly expunged: build it again.
             let known = numbers.rank(keys.covered) as usize;
             if keys.column.len() > known * 2 + EXPUNGED {
-                cache.take(mailbox, kind, &keys.column);
-                keys = cache.get(mailbox, kind);
+                cache.take(key, &keys.column);
+                keys = cache.get(key);
             }
             columns.push((kind, keys));
         }
@@ -138,6 +161,7 @@ impl Arranger {
         let mut arranger = Self {
             covered: covered.unwrap_or(u32::MAX),
             arrangement,
+            collation,
             columns,
             cache: Some((Arc::clone(cache), mailbox)),
             hasher: cache.hasher(),
@@ -157,7 +181,7 @@ impl Arranger {
                 arranger.cache = None;
                 arranger.covered = 0;
                 for (kind, keys) in &mut arranger.columns {
-                    keys.column = Arc::new(KeyColumn::new(*kind));
+                    keys.column = Arc::new(KeyColumn::new(*kind, collation));
                     keys.covered = 0;
                 }
             }
@@ -224,7 +248,8 @@ impl Arranger {
     #[must_use]
     pub fn new_columns(&self) -> (Vec<KeyColumn>, IdHasher) {
         let kinds = self.columns.iter();
-        let columns = kinds.map(|(kind, _)| KeyColumn::new(*kind)).collect();
+        let columns = kinds.map(|(kind, _)| KeyColumn::new(*kind, self.collation));
+        let columns = columns.collect();
         (columns, self.hasher.clone())
     }
 
@@ -235,8 +260,9 @@ impl Arranger {
             if keys.covered >= upto {
                 continue;
             }
+            let collation = kind.collation(self.collation);
             if let Some((cache, mailbox)) = &self.cache {
-                cache.take(*mailbox, *kind, &keys.column);
+                cache.take((*mailbox, *kind, collation), &keys.column);
             }
             let column = Arc::make_mut(&mut keys.column);
             for part in built.iter().filter_map(|part| part.get(at)) {
@@ -245,7 +271,7 @@ impl Arranger {
             keys.covered = upto;
             if let Some((cache, mailbox)) = &self.cache {
                 column.ranks();
-                cache.store(*mailbox, *kind, keys.clone());
+                cache.store((*mailbox, *kind, collation), keys.clone());
             }
         }
     }

@@ -5,12 +5,12 @@
 
 use std::cmp::Ordering;
 
-use super::column::{KeyColumn, text_of};
+use super::column::{KeyColumn, append_text};
 use super::slots::number;
 use super::{CoveredColumn, KeyColumns, KeyKind};
 use crate::index::Record;
 use crate::index::search::MailboxKey;
-use crate::message::MessageMetadata;
+use crate::message::{Collation, MessageMetadata};
 use crate::numbers::{UidMap, UidSet, put_decimal};
 use crate::wire::ast::{SortBy, SortCriterion};
 
@@ -44,6 +44,7 @@ pub struct Placed {
 #[derive(Clone, Debug)]
 pub struct SortedMessages {
     criteria: Vec<SortCriterion>,
+    collation: Collation,
     uids: Vec<u32>,
 }
 
@@ -54,8 +55,12 @@ pub struct CriteriaKeys(Vec<Option<CoveredColumn>>);
 impl SortedMessages {
     /// Keep messages that are in the order of the criteria.
     #[must_use]
-    pub fn new(criteria: Vec<SortCriterion>, uids: Vec<u32>) -> Self {
-        Self { criteria, uids }
+    pub fn new(criteria: Vec<SortCriterion>, collation: Collation, uids: Vec<u32>) -> Self {
+        Self {
+            criteria,
+            collation,
+            uids,
+        }
     }
 
     /// Number of messages.
@@ -81,7 +86,7 @@ impl SortedMessages {
     pub fn cached_keys(&self, cache: &KeyColumns, mailbox: MailboxKey) -> CriteriaKeys {
         let columns = self.criteria.iter().map(|criterion| {
             let kind = criterion.by.column()?;
-            Some(cache.get(mailbox, kind))
+            Some(cache.get((mailbox, kind, kind.collation(self.collation))))
         });
         CriteriaKeys(columns.collect())
     }
@@ -113,7 +118,11 @@ impl SortedMessages {
                     let sent = metadata.sent().map_or(record.date, |(seconds, _)| seconds);
                     OrderKey::Number(sent)
                 }
-                Some(kind) => OrderKey::Text(text_of(kind, metadata).into_bytes().into()),
+                Some(kind) => {
+                    let mut text = Vec::new();
+                    append_text(kind, self.collation, metadata, &mut text);
+                    OrderKey::Text(text.into())
+                }
             });
         OrderKeys {
             uid: record.uid,
@@ -269,7 +278,11 @@ mod tests {
 
     fn order(uids: &[u32]) -> SortedMessages {
         let by = SortBy::Size;
-        SortedMessages::new(vec![SortCriterion { by, reverse: true }], uids.to_vec())
+        SortedMessages::new(
+            vec![SortCriterion { by, reverse: true }],
+            Collation::default(),
+            uids.to_vec(),
+        )
     }
 
     fn keys(uid: u32, size: i64) -> OrderKeys {

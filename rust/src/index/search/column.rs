@@ -1,10 +1,10 @@
-//! Header column: one header field of many messages, folded, in one buffer for one search.
+//! Header column: one header field of many messages, prepared, in one buffer for one search.
 
 use std::ops::Range;
 
 use memchr::memmem::Finder;
 
-use crate::message::MessageMetadata;
+use crate::message::{Collation, MessageMetadata};
 use crate::numbers::{Runs, UidSet};
 use crate::wire::ast::Field;
 
@@ -27,8 +27,8 @@ pub struct Column {
     /// End of each text, its separator included.
     ends: Vec<u32>,
     text: Vec<u8>,
-    /// UIDs whose text is cut in the metadata, ascending: a needle that is not found may still be
-    /// there.
+    /// UIDs whose text is not complete in the metadata, ascending: a needle that is not found may
+    /// still be there.
     cut: Vec<u32>,
 }
 
@@ -47,19 +47,27 @@ impl Column {
     }
 
     /// Add the text of a message. A UID that is not above the last is ignored.
-    pub fn append(&mut self, uid: u32, metadata: &MessageMetadata<'_>, field: Field) {
-        if uid > self.last() {
-            let text = metadata.folded(field).as_bytes();
-            let Ok(end) = u32::try_from(self.text.len() + text.len() + 1) else {
-                return; // above 4 GiB, messages are searched one by one
-            };
-            self.text.extend_from_slice(text);
-            self.text.push(BORDER);
-            self.uids.push(uid);
-            self.ends.push(end);
-            if !metadata.folded_is_whole(field) {
-                self.cut.push(uid);
-            }
+    pub fn append(
+        &mut self,
+        uid: u32,
+        metadata: &MessageMetadata<'_>,
+        field: Field,
+        collation: Collation,
+    ) {
+        if uid <= self.last() {
+            return;
+        }
+        let start = self.text.len();
+        let is_complete = metadata.search_text(field, collation, &mut self.text);
+        self.text.push(BORDER);
+        let Ok(end) = u32::try_from(self.text.len()) else {
+            self.text.truncate(start);
+            return; // above 4 GiB, messages are searched one by one
+        };
+        self.uids.push(uid);
+        self.ends.push(end);
+        if !is_complete {
+            self.cut.push(uid);
         }
     }
 
@@ -116,7 +124,7 @@ impl Column {
         self.cut.get(from..upto).unwrap_or_default()
     }
 
-    /// Return UIDs with a folded needle in their text: all of `uids` that match, and possibly
+    /// Return UIDs with a prepared needle in their text: all of `uids` that match, and possibly
     /// others.
     ///
     /// Cost: linear in the texts of `uids`.
@@ -132,6 +140,25 @@ impl Column {
                 found.push(*uid, *uid);
                 at += 1; // one match per text
                 start = self.start(at);
+            }
+        }
+        found.finish()
+    }
+
+    /// Return UIDs whose text is accepted: all of `uids` that match, and possibly others.
+    #[must_use]
+    pub fn find_each(&self, uids: &UidSet, mut accepts: impl FnMut(&[u8]) -> bool) -> UidSet {
+        let mut found = Runs::new();
+        for places in self.ranges(uids) {
+            for at in places {
+                let text = self
+                    .text
+                    .get(self.start(at)..self.start(at + 1).saturating_sub(1));
+                if let Some(uid) = self.uids.get(at)
+                    && text.is_some_and(&mut accepts)
+                {
+                    found.push(*uid, *uid);
+                }
             }
         }
         found.finish()

@@ -1,15 +1,19 @@
 //! Cache of header columns, one per process, with a memory limit.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use memchr::memmem::Finder;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::column::Column;
+use super::program::SearchNeedle;
 use crate::index::lru::Lru;
+use crate::message::Collation;
+use crate::message::search::FuzzyMatcher;
 use crate::numbers::UidSet;
 use crate::wire::ast::Field;
 
-type CachedTexts = Lru<(MailboxKey, Field), CachedColumn>;
+type CachedTexts = Lru<ColumnKey, CachedColumn>;
+
+/// Column: mailbox, field, and the collation that its texts are prepared by.
+pub type ColumnKey = (MailboxKey, Field, Collation);
 
 /// Mailbox of a storage group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,17 +81,24 @@ impl HeaderColumns {
     /// Search the texts of some messages for needles.
     pub(super) fn find(
         &self,
-        mailbox_key: MailboxKey,
-        field: Field,
-        needles: &[&Finder<'_>],
+        key: ColumnKey,
+        needles: &[&SearchNeedle],
         uids: &UidSet,
     ) -> Option<ColumnMatches> {
         let mut cached = self.lock();
-        let CachedColumn { column, .. } = cached.get((mailbox_key, field))?;
+        let CachedColumn { column, .. } = cached.get(key)?;
         Some(ColumnMatches {
             found: needles
                 .iter()
-                .map(|needle| column.find(needle, uids))
+                .map(|needle| match &needle.fuzzy {
+                    None => column.find(&needle.in_fields, uids),
+                    Some(words) => {
+                        let mut words = FuzzyMatcher::new(Arc::clone(words));
+                        column.find_each(uids, |text| {
+                            needle.in_fields.find(text).is_some() || words.is_in(text)
+                        })
+                    }
+                })
                 .collect(),
             known: column.known(uids),
         })
@@ -98,7 +109,7 @@ impl HeaderColumns {
     #[must_use]
     pub fn stale(
         &self,
-        mailbox_key: MailboxKey,
+        (mailbox, collation): (MailboxKey, Collation),
         fields: &[Field],
         upto: u32,
     ) -> Option<StaleColumns> {
@@ -108,7 +119,7 @@ impl HeaderColumns {
             covered: upto,
         };
         for field in fields {
-            let found = cached.peek((mailbox_key, *field));
+            let found = cached.peek((mailbox, *field, collation));
             if found.is_some_and(|found| found.is_full) {
                 continue;
             }
@@ -126,14 +137,12 @@ impl HeaderColumns {
     /// has added the same.
     pub fn add<'a>(
         &self,
-        mailbox_key: MailboxKey,
-        field: Field,
+        key: ColumnKey,
         (covered, upto): (u32, u32),
         parts: impl IntoIterator<Item = &'a Column>,
     ) {
         let mut cached = self.lock();
         let room = cached.room().unwrap_or(0);
-        let key = (mailbox_key, field);
         let mut found = cached.remove(key).unwrap_or_default();
         if found.covered >= covered && found.covered < upto && !found.is_full {
             found.is_full = parts

@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub use self::column::Column;
 pub use self::header_columns::{HeaderColumns, MailboxKey, StaleColumns};
 use self::logic::{Verdicts, run};
-use self::program::{FOLDED_FIELDS, Leaf, Program, folded_field_name};
+use self::program::{Leaf, Program};
 pub use self::program::{
     SearchContext, fuzzy_texts, has_extensions, has_numbers, keywords, needs_metadata, needs_modseq,
 };
@@ -27,9 +27,9 @@ pub use self::text::TextSearch;
 use super::record::{PackedRecord, RECORD_BYTES, Record};
 use super::segment::{OUT_OF_ORDER, Segment};
 use crate::Corrupt;
-use crate::message::MessageMetadata;
+pub use crate::message::Collation;
 pub use crate::message::search::Tolerance;
-use crate::message::search::field_value_text;
+use crate::message::{MessageMetadata, SEARCH_FIELDS, append_field_value};
 use crate::numbers::{Runs, UidSet};
 use crate::wire::ast::{Field, SearchKey};
 
@@ -97,14 +97,19 @@ impl BoundSearch {
             let mut leaves = self.program.leaves.iter();
             leaves.any(|leaf| leaf.in_column().is_some_and(|(read, _)| read == *field))
         };
-        FOLDED_FIELDS.into_iter().filter(reads).collect()
+        SEARCH_FIELDS.into_iter().filter(reads).collect()
+    }
+
+    /// By which texts are compared.
+    #[must_use]
+    pub fn collation(&self) -> Collation {
+        self.program.collation
     }
 
     /// Number of lookups in header columns; the cost of `look_up` is proportional to it.
     #[must_use]
     pub fn lookups(&self) -> usize {
-        let leaves = self.program.leaves.iter();
-        leaves.filter(|leaf| leaf.in_column().is_some()).count()
+        self.program.leaves.iter().map(Leaf::lookups).sum()
     }
 
     /// Number of keys; the cost of `scan` is proportional to it.
@@ -129,11 +134,12 @@ impl BoundSearch {
         for field in self.fields() {
             let leaves = self.program.leaves.iter().enumerate();
             let asking = leaves.filter_map(|(at, leaf)| match leaf.in_column() {
-                Some((read, needle)) if read == field => Some((at, &needle.in_fields)),
+                Some((read, needle)) if read == field => Some((at, needle)),
                 _ => None,
             });
             let (places, needles): (Vec<_>, Vec<_>) = asking.unzip();
-            let Some(matches) = columns.find(mailbox, field, &needles, &uids) else {
+            let key = (mailbox, field, self.collation());
+            let Some(matches) = columns.find(key, &needles, &uids) else {
                 continue;
             };
             for (at, found) in places.into_iter().zip(matches.found) {
@@ -208,12 +214,12 @@ impl BoundSearch {
         if !self.known.contains(record.uid) {
             return Decision::Known(false);
         }
-        let names = HeaderNames::new(metadata);
+        let header = HeaderTexts::new(metadata, self.collation());
         let answers: Vec<Option<bool>> = self
             .program
             .leaves
             .iter()
-            .map(|leaf| leaf.of(record, metadata, &names))
+            .map(|leaf| leaf.of(record, &header))
             .collect();
         match verdict(&self.program, &answers) {
             Some(known) => Decision::Known(known),
@@ -322,12 +328,8 @@ impl Leaf {
     }
 
     /// Return the answer for one message; None if index and metadata do not decide.
-    fn of(
-        &self,
-        record: &Record,
-        metadata: &MessageMetadata<'_>,
-        names: &HeaderNames<'_, '_>,
-    ) -> Option<bool> {
+    fn of(&self, record: &Record, header: &HeaderTexts<'_, '_>) -> Option<bool> {
+        let metadata = header.metadata;
         match self {
             Self::Sent(range) => {
                 // A message without a Date counts as sent when it was received.
@@ -335,21 +337,24 @@ impl Leaf {
                 Some(range.contains(&local(seconds, zone)))
             }
             Self::Field(field, needle) => {
-                let here = needle.is_in(metadata.folded(*field));
-                (here || metadata.folded_is_whole(*field)).then_some(here)
+                let (text, is_complete) = header.text(*field);
+                let here = needle.is_in(text);
+                (here || *is_complete).then_some(here)
             }
-            Self::HasHeader(name) => Some(names.contains(name)),
+            Self::HasHeader(name) => Some(header.contains(name)),
             Self::Header(name, kept, needle) => {
                 match kept.and_then(|kept| metadata.cached_fields(kept)) {
-                    Some(mut fields) => {
-                        Some(fields.any(|field| needle.is_in(&field_value_text(field))))
-                    }
-                    None => (!names.contains(name)).then_some(false),
+                    Some(mut fields) => Some(fields.any(|field| {
+                        let mut text = Vec::new();
+                        append_field_value(field, header.collation, &mut text);
+                        needle.is_in(&text)
+                    })),
+                    None => (!header.contains(name)).then_some(false),
                 }
             }
             Self::Text(needle, true) => {
-                let here = |field| needle.is_in(metadata.folded(field));
-                FOLDED_FIELDS.into_iter().any(here).then_some(true)
+                let here = |field| needle.is_in(&header.text(field).0);
+                SEARCH_FIELDS.into_iter().any(here).then_some(true)
             }
             Self::Text(_, false) => None,
             _ => self.over(&[record.pack()]).map(|mask| mask & 1 != 0),
@@ -360,21 +365,43 @@ impl Leaf {
 /// Lookups in the field table of a message that read it from its start; further ones use a set.
 const SLOW_LOOKUPS: usize = 4;
 
-/// Names of the header fields of a message.
-struct HeaderNames<'a, 'm> {
+/// Names of the header fields of a message, and prepared texts.
+struct HeaderTexts<'a, 'm> {
     metadata: &'a MessageMetadata<'m>,
+    collation: Collation,
+    /// Of `SEARCH_FIELDS`, each with whether it is complete.
+    texts: [OnceCell<(Vec<u8>, bool)>; SEARCH_FIELDS.len()],
     lookups: Cell<usize>,
     /// In lower case.
     names: OnceCell<HashSet<Vec<u8>>>,
 }
 
-impl<'a, 'm> HeaderNames<'a, 'm> {
-    fn new(metadata: &'a MessageMetadata<'m>) -> Self {
+/// Text of a field that SEARCH has no key for.
+static NO_TEXT: (Vec<u8>, bool) = (Vec::new(), true);
+
+impl<'a, 'm> HeaderTexts<'a, 'm> {
+    fn new(metadata: &'a MessageMetadata<'m>, collation: Collation) -> Self {
         Self {
             metadata,
+            collation,
+            texts: Default::default(),
             lookups: Cell::new(0),
             names: OnceCell::new(),
         }
+    }
+
+    /// Return the text of a field, and whether it is complete. It is prepared once, for any number of
+    /// keys.
+    fn text(&self, field: Field) -> &(Vec<u8>, bool) {
+        let texts = SEARCH_FIELDS.iter().zip(&self.texts);
+        let mut found = texts.filter(|(of, _)| **of == field);
+        found.next().map_or(&NO_TEXT, |(_, text)| {
+            text.get_or_init(|| {
+                let mut text = Vec::new();
+                let is_complete = self.metadata.search_text(field, self.collation, &mut text);
+                (text, is_complete)
+            })
+        })
     }
 
     /// True if there is a field of that name, in any case.

@@ -1,4 +1,4 @@
-//! Search keys compiled to a flat program: sets, keywords and dates resolved, needles folded.
+//! Search keys compiled to a flat program: sets, keywords and dates resolved, needles prepared.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -8,8 +8,8 @@ use memchr::memmem::Finder;
 
 use super::super::writing::DAY;
 use super::logic::Op;
-use crate::message::search::{FuzzyNeedle, Tolerance, is_in};
-use crate::message::{CachedNames, FieldName, fold};
+use crate::message::search::{FuzzyNeedle, Tolerance};
+use crate::message::{CachedNames, Collation, SEARCH_FIELDS, field_name};
 use crate::numbers::{UidMap, UidSet};
 use crate::wire::ast::{Field, Flag, SearchKey, SequenceSet, When, system};
 
@@ -33,15 +33,17 @@ pub struct SearchContext<'a> {
     pub now: i64,
     /// Of texts after FUZZY.
     pub tolerance: Tolerance,
+    /// By which texts are compared.
+    pub collation: Collation,
 }
 
 /// Runs that are joined to bound the candidates of a search: some milliseconds. A search without
 /// thousands of sets needs a few.
 const BOUND_RUNS: usize = 1 << 20;
 
-/// Folded text to search for.
-pub(super) struct FoldedNeedle {
-    /// As the texts of the metadata are: white space collapsed to single spaces.
+/// Prepared text to search for.
+pub(super) struct SearchNeedle {
+    /// As the texts of header fields are: white space collapsed to single spaces.
     pub in_fields: Finder<'static>,
     /// White space as the client wrote it.
     pub text: Arc<Finder<'static>>,
@@ -49,14 +51,15 @@ pub(super) struct FoldedNeedle {
     pub fuzzy: Option<Arc<FuzzyNeedle>>,
 }
 
-impl FoldedNeedle {
-    /// True if a folded text of a field matches.
-    pub(super) fn is_in(&self, text: &str) -> bool {
-        is_in(&self.in_fields, self.fuzzy.as_ref(), text)
+impl SearchNeedle {
+    /// True if a prepared text of a field matches.
+    pub(super) fn is_in(&self, text: &[u8]) -> bool {
+        let mut words = self.fuzzy.iter();
+        self.in_fields.find(text).is_some() || words.any(|words| words.is_in(text))
     }
 
-    fn new(text: &str, tolerance: Tolerance) -> Self {
-        let text = fold(text);
+    fn new(text: &str, context: &SearchContext<'_>, tolerance: Tolerance) -> Self {
+        let collation = context.collation;
         let mut spaced = String::with_capacity(text.len());
         for char in text.chars() {
             match char {
@@ -66,10 +69,10 @@ impl FoldedNeedle {
             }
         }
         Self {
-            in_fields: Finder::new(spaced.as_bytes()).into_owned(),
-            text: Arc::new(Finder::new(&text).into_owned()),
+            in_fields: Finder::new(&collation.prepare(&spaced)).into_owned(),
+            text: Arc::new(Finder::new(&collation.prepare(text)).into_owned()),
             fuzzy: (tolerance > Tolerance::None)
-                .then(|| FuzzyNeedle::new(&text, tolerance))
+                .then(|| FuzzyNeedle::new(text, tolerance))
                 .flatten()
                 .map(Arc::new),
         }
@@ -102,20 +105,22 @@ pub(super) enum Leaf {
     Thread(u64),
     /// Date field in local time of its zone.
     Sent(Range<i64>),
-    /// Text in a field that is stored folded in the metadata.
-    Field(Field, FoldedNeedle),
+    /// Text in a field that has a key of its own.
+    Field(Field, SearchNeedle),
     /// Existence of a header field.
     HasHeader(Vec<u8>),
     /// Text in header fields of a name; and the name, if the header cache stores them.
-    Header(Vec<u8>, Option<CachedNames>, FoldedNeedle),
+    Header(Vec<u8>, Option<CachedNames>, SearchNeedle),
     /// Text in the body, or (true) in body and headers.
-    Text(FoldedNeedle, bool),
+    Text(SearchNeedle, bool),
 }
 
 /// Leaves, and the operations that join them.
 pub(super) struct Program {
     pub ops: Vec<Op>,
     pub leaves: Vec<Leaf>,
+    /// By which texts are compared.
+    pub collation: Collation,
 }
 
 impl Program {
@@ -124,6 +129,7 @@ impl Program {
         let mut program = Self {
             ops: Vec::new(),
             leaves: Vec::new(),
+            collation: context.collation,
         };
         let mut open = vec![CompileStep::Key(key, Tolerance::None)];
         while let Some(step) = open.pop() {
@@ -234,6 +240,9 @@ fn stored_id(id: Option<u64>, bits: u64) -> Option<u64> {
 
 /// Comparisons with one text that cost as much as one of all words of a needle with it.
 const WORD_COST: usize = 4;
+/// Lookups of a text in a column that take as long as one of a word of FUZZY: the column is not
+/// searched as a whole, but text by text.
+const WORD_LOOKUPS: usize = 8;
 
 impl Leaf {
     /// Number of comparisons of each text that the leaf reads, about.
@@ -244,7 +253,7 @@ impl Leaf {
         }
     }
 
-    fn needle(&self) -> Option<&FoldedNeedle> {
+    fn needle(&self) -> Option<&SearchNeedle> {
         match self {
             Self::Field(_, needle) | Self::Header(_, _, needle) | Self::Text(needle, _) => {
                 Some(needle)
@@ -254,11 +263,20 @@ impl Leaf {
     }
 
     /// Return the field and the needle of a leaf that header columns answer.
-    pub(super) fn in_column(&self) -> Option<(Field, &FoldedNeedle)> {
+    pub(super) fn in_column(&self) -> Option<(Field, &SearchNeedle)> {
         match self {
-            Self::Field(field, needle) if needle.fuzzy.is_none() => Some((*field, needle)),
+            Self::Field(field, needle) => Some((*field, needle)),
             _ => None,
         }
+    }
+
+    /// Number of lookups of texts without FUZZY that cost as much as one of this leaf; 0 if header
+    /// columns do not answer it.
+    pub(super) fn lookups(&self) -> usize {
+        let needle = self.in_column().map(|(_, needle)| needle.fuzzy.as_ref());
+        needle.map_or(0, |fuzzy| {
+            1 + fuzzy.map_or(0, |fuzzy| WORD_LOOKUPS + fuzzy.words() * WORD_LOOKUPS)
+        })
     }
 }
 
@@ -315,46 +333,28 @@ fn leaf(key: &SearchKey, context: &SearchContext<'_>, tolerance: Tolerance) -> L
         {
             Leaf::Constant(true)
         }
-        SearchKey::Field(field, text) => Leaf::Field(*field, FoldedNeedle::new(text, tolerance)),
+        SearchKey::Field(field, text) => {
+            Leaf::Field(*field, SearchNeedle::new(text, context, tolerance))
+        }
         SearchKey::Header(name, text) if text.is_empty() => Leaf::HasHeader(name.clone()),
-        SearchKey::Header(name, text) => match folded_field(name) {
-            Some(field) => Leaf::Field(field, FoldedNeedle::new(text, tolerance)),
+        SearchKey::Header(name, text) => match search_field(name) {
+            Some(field) => Leaf::Field(field, SearchNeedle::new(text, context, tolerance)),
             None => Leaf::Header(
                 name.clone(),
                 CachedNames::of(name),
-                FoldedNeedle::new(text, tolerance),
+                SearchNeedle::new(text, context, tolerance),
             ),
         },
-        SearchKey::Body(text) => Leaf::Text(FoldedNeedle::new(text, tolerance), false),
-        SearchKey::Text(text) => Leaf::Text(FoldedNeedle::new(text, tolerance), true),
+        SearchKey::Body(text) => Leaf::Text(SearchNeedle::new(text, context, tolerance), false),
+        SearchKey::Text(text) => Leaf::Text(SearchNeedle::new(text, context, tolerance), true),
     }
 }
 
-/// Fields whose folded text is in the metadata.
-pub(super) const FOLDED_FIELDS: [Field; 5] = [
-    Field::From,
-    Field::To,
-    Field::Cc,
-    Field::Bcc,
-    Field::Subject,
-];
-
-/// Return the name of such a field.
-pub(super) fn folded_field_name(field: Field) -> &'static [u8] {
-    let name = match field {
-        Field::From => FieldName::From,
-        Field::To => FieldName::To,
-        Field::Cc => FieldName::Cc,
-        Field::Bcc => FieldName::Bcc,
-        Field::Subject => FieldName::Subject,
-    };
-    name.text()
-}
-
-fn folded_field(name: &[u8]) -> Option<Field> {
-    FOLDED_FIELDS
+/// Return the field of a name, if it has a search key of its own.
+fn search_field(name: &[u8]) -> Option<Field> {
+    SEARCH_FIELDS
         .into_iter()
-        .find(|field| name.eq_ignore_ascii_case(folded_field_name(*field)))
+        .find(|field| name.eq_ignore_ascii_case(field_name(*field).text()))
 }
 
 /// Return the seconds that match a comparison with a day.

@@ -4,9 +4,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::program::{Leaf, Program};
-use super::{folded_field_name, verdict};
-use crate::message::search::field_value_text;
-use crate::message::{MessageMetadata, Needle, Range, TextMatcher, limits};
+use super::verdict;
+use crate::message::{
+    MessageMetadata, Needle, Range, TextMatcher, append_field_value, field_name, limits,
+};
 
 /// Search in the bytes of one message, fed in order in pieces of any size. Holds at most one header
 /// field of [`limits::FIELD_BYTES`] and the end of a text that may start a match.
@@ -57,7 +58,7 @@ impl TextSearch {
             }
             let name = match leaf {
                 Leaf::Header(name, ..) => name.as_slice(),
-                Leaf::Field(field, _) => folded_field_name(*field),
+                Leaf::Field(field, _) => field_name(*field).text(),
                 Leaf::Text(needle, in_headers) => {
                     needles.push(Needle {
                         finder: Arc::clone(&needle.text),
@@ -99,7 +100,7 @@ impl TextSearch {
                 });
             }
         }
-        let text = TextMatcher::new(metadata, &needles);
+        let text = TextMatcher::new(metadata, &needles, program.collation);
         let mut search = Self {
             program,
             answers,
@@ -154,7 +155,8 @@ impl TextSearch {
         let Some(index) = self.fields.pop_front().map(|field| field.readers) else {
             return false;
         };
-        let text = field_value_text(&self.field);
+        let mut text = Vec::new();
+        append_field_value(&self.field, self.program.collation, &mut text);
         self.field.clear();
         let Some(readers) = self.readers.get_mut(index) else {
             return false;

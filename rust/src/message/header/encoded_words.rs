@@ -1,7 +1,7 @@
 //! Decoder of encoded words in header fields (RFC 2047).
 use crate::message::mime::transfer::Base64;
-use crate::message::text::charset::{decode_named, decode_unnamed};
-use crate::message::text::fold::collapse;
+use crate::message::text::charset::{converts, decode_named, decode_unnamed};
+use crate::message::text::white_space::collapse;
 
 /// Maximum bytes of a charset name; the longest at IANA has 45.
 const CHARSET_BYTES: usize = 64;
@@ -125,24 +125,17 @@ struct PendingWords {
     raw: Vec<u8>,
 }
 
-impl PendingWords {
-    fn flush(&mut self, to: &mut String) {
-        let pending = std::mem::take(self);
-        if pending.raw.is_empty() {
-            return;
-        }
-        match decode_named(&pending.charset, &pending.bytes) {
-            Some(text) => to.push_str(&text),
-            None => decode_unnamed(&pending.raw, to),
-        }
-    }
+/// Part of a header value.
+enum ValuePiece<'a> {
+    /// Bytes outside of encoded words.
+    Plain(&'a [u8]),
+    /// Encoded words.
+    Words(PendingWords),
 }
 
-/// Decode an unfolded header value for display: encoded words at any place, raw bytes as UTF-8 or
-/// else windows-1252. A word that is invalid or of unknown charset stays as received.
-#[must_use]
-pub fn decode_header(value: &[u8]) -> String {
-    let mut decoded = String::with_capacity(value.len());
+/// Split an unfolded header value into plain bytes and encoded words, which may be at any place.
+/// White space between two words is left out.
+fn split<'a>(value: &'a [u8], mut take: impl FnMut(ValuePiece<'a>)) {
     let mut pending = PendingWords::default();
     let mut plain = value; // not yet decoded; no word starts before `at`
     let mut at = 0;
@@ -158,13 +151,13 @@ pub fn decode_header(value: &[u8]) -> String {
         };
         let adjacent = !pending.raw.is_empty() && before.trim_ascii().is_empty();
         if !adjacent || !pending.charset.eq_ignore_ascii_case(word.charset) {
-            pending.flush(&mut decoded);
+            take(ValuePiece::Words(std::mem::take(&mut pending)));
             pending.charset = word.charset.to_vec();
         } else {
             pending.raw.extend_from_slice(before);
         }
         if !adjacent {
-            decode_unnamed(before, &mut decoded);
+            take(ValuePiece::Plain(before));
         }
         word.decode(&mut pending.bytes);
         let (raw, tail) = from.split_at_checked(word.length).unwrap_or((from, b""));
@@ -172,9 +165,51 @@ pub fn decode_header(value: &[u8]) -> String {
         plain = tail;
         at = 0;
     }
-    pending.flush(&mut decoded);
-    decode_unnamed(plain, &mut decoded);
+    take(ValuePiece::Words(pending));
+    take(ValuePiece::Plain(plain));
+}
+
+/// Decode an unfolded header value for display: raw bytes as UTF-8 or else windows-1252. A word that
+/// is invalid or of unknown charset stays as received.
+#[must_use]
+pub fn decode_header(value: &[u8]) -> String {
+    decode(value, |words, to| decode_unnamed(&words.raw, to))
+}
+
+/// Decode an unfolded header value for SEARCH: as `decode_header`, but the bytes of words of unknown
+/// charset are decoded as those outside of words. So all that i;octet finds in them is found (RFC
+/// 5255 section 4.6, item c).
+pub(crate) fn decode_for_search(value: &[u8]) -> String {
+    decode(value, |words, to| decode_unnamed(&words.bytes, to))
+}
+
+fn decode(value: &[u8], of_unknown_charset: impl Fn(&PendingWords, &mut String)) -> String {
+    let mut decoded = String::with_capacity(value.len());
+    split(value, |piece| match piece {
+        ValuePiece::Plain(bytes) => decode_unnamed(bytes, &mut decoded),
+        ValuePiece::Words(words) if words.raw.is_empty() => {}
+        ValuePiece::Words(words) => match decode_named(&words.charset, &words.bytes) {
+            Some(text) => decoded.push_str(&text),
+            None => of_unknown_charset(&words, &mut decoded),
+        },
+    });
     decoded
+}
+
+/// Return the bytes of an unfolded header value without the encoding of words, if one of the words
+/// is of unknown charset, or not valid in its charset.
+pub(crate) fn unconvertible(value: &[u8]) -> Option<Vec<u8>> {
+    memchr::memmem::find(value, b"=?")?;
+    let mut bytes = Vec::new();
+    let mut fails = false;
+    split(value, |piece| match piece {
+        ValuePiece::Plain(plain) => bytes.extend_from_slice(plain),
+        ValuePiece::Words(words) => {
+            fails |= !words.raw.is_empty() && !converts(&words.charset, &words.bytes);
+            bytes.extend_from_slice(&words.bytes);
+        }
+    });
+    fails.then_some(bytes)
 }
 
 /// Decode a header field for display, with white space collapsed.
@@ -257,6 +292,36 @@ mod tests {
             assert_eq!(decode_header(value.as_bytes()), text, "{value}");
         }
         assert_eq!(decode_header(b"Gr\xfc\xdfe"), "Grüße");
+    }
+
+    #[test]
+    fn words_of_unknown_charset_are_decoded_for_search() {
+        for (value, text) in [
+            ("=?x-unknown?q?=41?= =?x-unknown?q?=42?=", "AB"),
+            ("a =?x-unknown?b?R3LDvMOfZQ==?= b", "a Grüße b"),
+            ("=?utf-8?q?a?= =?x-unknown?q?b?=", "ab"),
+            ("=?utf-8?q?a?=", "a"),
+        ] {
+            assert_eq!(decode_for_search(value.as_bytes()), text);
+        }
+    }
+
+    #[test]
+    fn values_that_cannot_be_converted() {
+        for (value, bytes) in [
+            ("plain", None),
+            ("raw Grüße =?", None),
+            ("=?utf-8?q?Gr=C3=BC=C3=9Fe?=", None),
+            ("=?utf-8?q?Gr=C3?= =?utf-8?q?=BC=C3=9Fe?=", None),
+            ("=?us-ascii?q?x?=", None),
+            ("=?koi8-r?q?=E1=CC=C5=CB=D3=C5=CA?=", None),
+            ("x =?utf-8?q?=FF=B9?=", Some(&b"x \xff\xb9"[..])),
+            ("=?us-ascii?q?=FF?=", Some(b"\xff")),
+            ("=?x-unknown?q?=41?= b", Some(b"A b")),
+            ("=?iso-2022-jp?q?=1B$B=FF?=", Some(b"\x1b$B\xff")),
+        ] {
+            assert_eq!(unconvertible(value.as_bytes()).as_deref(), bytes, "{value}");
+        }
     }
 
     #[test]

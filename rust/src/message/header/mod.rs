@@ -11,5 +11,6 @@ pub(crate) mod encoded_words;
 pub(crate) mod lexer;
 pub(crate) mod message_id;
 pub(crate) mod names;
+pub(crate) mod search_text;
 pub(crate) mod subject;
 pub(crate) mod values;

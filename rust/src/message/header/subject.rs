@@ -1,5 +1,5 @@
 //! Base subject (RFC 5256 section 2.1).
-use crate::message::text::fold::collapse;
+use crate::message::text::white_space::collapse;
 
 /// Base subject, by which messages are threaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,6 +105,16 @@ pub(crate) fn base_subject(subject: &str) -> BaseSubject {
             }
         }
     }
+}
+
+/// Extract the base subject from bytes that cannot be converted to text.
+pub(crate) fn base_subject_of_bytes(subject: &[u8]) -> Vec<u8> {
+    // A character for each byte; the rules look at ASCII only.
+    let text: String = subject.iter().map(|byte| char::from(*byte)).collect();
+    let base = base_subject(&text).text;
+    base.chars()
+        .filter_map(|char| u8::try_from(u32::from(char)).ok())
+        .collect()
 }
 
 #[cfg(test)]

@@ -74,6 +74,8 @@ impl Budget {
 #[derive(Default)]
 pub(crate) struct Headers {
     values: [Option<Vec<u8>>; SLOTS],
+    /// Bit for each slot of which there are several fields.
+    repeated: u32,
 }
 
 impl Headers {
@@ -91,16 +93,23 @@ impl Headers {
         self.values.get(slot(name)?)?.as_deref()
     }
 
+    /// True if there are several fields of a name, of which `get` has one, or all joined.
+    pub(crate) fn is_repeated(&self, name: FieldName) -> bool {
+        slot(name).is_some_and(|slot| self.repeated >> slot & 1 != 0)
+    }
+
     /// Store the lines of a field, joined without their line ends; return false if the budget does
     /// not allow it.
     ///
     /// The first of several fields counts; To, Cc and Bcc are joined to one list (RFC 5322 section
-    /// 4.5.3).
+    /// 4.5.3). SEARCH looks into each field: it reads the header cache.
     #[must_use]
     pub(crate) fn put(&mut self, name: FieldName, value: &[u8], budget: &mut Budget) -> bool {
-        let Some(slot) = slot(name).and_then(|slot| self.values.get_mut(slot)) else {
+        let Some(at) = slot(name) else { return true };
+        let Some(slot) = self.values.get_mut(at) else {
             return true;
         };
+        self.repeated |= u32::from(slot.is_some()) << at;
         let is_list = matches!(name, FieldName::To | FieldName::Cc | FieldName::Bcc);
         if slot.is_some() && !is_list {
             return true;
@@ -158,6 +167,15 @@ mod tests {
         assert_eq!(headers.get(FieldName::Subject), Some(&b"one"[..]));
         assert_eq!(headers.get(FieldName::To), Some(&b"one, two"[..]));
         assert_eq!(headers.get(FieldName::Cc), None);
+        assert!(headers.put(FieldName::From, b"x", &mut budget));
+        let repeated = [
+            FieldName::Subject,
+            FieldName::To,
+            FieldName::From,
+            FieldName::Cc,
+        ]
+        .map(|name| headers.is_repeated(name));
+        assert_eq!(repeated, [true, true, false, false]);
     }
 
     #[test]

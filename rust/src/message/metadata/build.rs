@@ -3,19 +3,18 @@ use super::field_table::FieldTable;
 use super::header_cache::HeaderCache;
 use super::part_table::{Entity, Kind};
 use super::render::{self, Description, StructureNode};
-use super::stored::NewMetadata;
-use crate::message::header::addr_spec::append_addresses;
-use crate::message::header::address::{Address, first_address};
+use super::stored::{NewMetadata, SEARCH_FIELDS, field_name};
 use crate::message::header::date;
 use crate::message::header::encoded_words::decoded;
 use crate::message::header::message_id;
 use crate::message::header::names::FieldName;
+use crate::message::header::search_text::value_text;
 use crate::message::header::subject::base_subject;
 use crate::message::header::values::Headers;
-use crate::message::limits::{FOLDED_BYTES, SORT_KEY_BYTES};
+use crate::message::limits::SEARCH_TEXT_BYTES;
 use crate::message::mime::ContentType;
-use crate::message::text::fold::fold;
 use crate::message::text::preview::Excerpt;
+use crate::wire::ast::Field;
 
 /// One entity of the message: values from its header, and the extent of its body.
 pub(crate) struct ScannedEntity {
@@ -55,42 +54,19 @@ fn cut(mut text: String, bytes: usize) -> (String, bool) {
     (text, whole)
 }
 
-/// Fold the start of a text, up to some bytes; return whether it was whole. Folding shortens no text to
-/// less than a third.
-fn cut_folded(text: &str, bytes: usize) -> (String, bool) {
-    let start = boundary(text, 4 * bytes);
-    let (head, tail) = text.split_at_checked(start).unwrap_or((text, ""));
-    let (folded, whole) = cut(fold(head), bytes);
-    (folded, whole && tail.is_empty())
-}
-
-/// Return an address list as SEARCH compares it, and whether it is whole.
-fn folded_list(value: Option<&[u8]>) -> (String, bool) {
-    let (mut text, whole) = cut_folded(&decoded(value), FOLDED_BYTES);
-    if whole {
-        append_addresses(&mut text, value.unwrap_or_default());
-        return cut(text, FOLDED_BYTES);
+/// Return the text of the fields of a name as SEARCH compares it, before it is prepared, and whether
+/// it is whole: empty if the header cache has the fields, and if there are several.
+fn search_text(field: Field, root: &Headers, cache: &HeaderCache) -> (String, bool) {
+    let name = field_name(field);
+    if cache.has_all(name) {
+        return (String::new(), true);
     }
-    (text, false)
-}
-
-/// Return the mailbox that RFC 5256 section 3 sorts by and the display name of RFC 5957 section
-/// 2.1.
-fn sort_keys(value: Option<&[u8]>) -> [String; 2] {
-    let key = |text: &[u8]| cut_folded(&decoded(Some(text)), SORT_KEY_BYTES).0;
-    match first_address(value.unwrap_or_default()) {
-        Some(Address::Group(name)) => [key(&name), key(&name)],
-        Some(Address::Mailbox {
-            name, local, host, ..
-        }) => {
-            let display = match name.as_deref().map(key) {
-                Some(name) if !name.is_empty() => name,
-                _ if host.is_empty() => key(&local),
-                _ => key(&[local.as_slice(), b"@", &host].concat()),
-            };
-            [key(&local), display]
-        }
-        _ => Default::default(),
+    match root.get(name) {
+        Some(value) if !root.is_repeated(name) => cut(
+            value_text(value, field != Field::Subject),
+            SEARCH_TEXT_BYTES,
+        ),
+        _ => (String::new(), false),
     }
 }
 
@@ -155,16 +131,6 @@ pub(crate) fn build(message: ScanResult<'_>, captures: Vec<Capture>) -> NewMetad
     } = message;
     let subject = decoded(root.get(FieldName::Subject));
     let base = base_subject(&subject);
-    let destinations = [
-        FieldName::From,
-        FieldName::To,
-        FieldName::Cc,
-        FieldName::Bcc,
-    ];
-    let [from, to, cc, bcc] = destinations.map(|name| folded_list(root.get(name)));
-    let [from_mailbox, from_display] = sort_keys(root.get(FieldName::From));
-    let [to_mailbox, to_display] = sort_keys(root.get(FieldName::To));
-    let [cc_mailbox, _] = sort_keys(root.get(FieldName::Cc));
     NewMetadata {
         size,
         header_cache: header_cache.stored(),
@@ -176,18 +142,10 @@ pub(crate) fn build(message: ScanResult<'_>, captures: Vec<Capture>) -> NewMetad
         body: render::structure(nodes(entities), false),
         bodystructure: render::structure(nodes(entities), true),
         preview: preview(entities, captures),
-        base_subject_key: cut_folded(&base.text, SORT_KEY_BYTES).0,
         base_subject: base.text,
         is_reply: base.is_reply_or_forward,
-        folded: [from, to, cc, bcc, cut_folded(&subject, FOLDED_BYTES)],
+        search_texts: SEARCH_FIELDS.map(|field| search_text(field, root, header_cache)),
         subject,
-        sort_keys: [
-            from_mailbox,
-            to_mailbox,
-            cc_mailbox,
-            from_display,
-            to_display,
-        ],
         message_id: root
             .get(FieldName::MessageId)
             .and_then(message_id::message_id),

@@ -1,9 +1,10 @@
 //! Reader of a stored ENVELOPE, for the sort keys of addresses (RFC 5957 section 4).
 use std::borrow::Cow;
 
-use crate::message::header::encoded_words::decoded;
+use crate::message::header::encoded_words::{decoded, unconvertible};
+use crate::message::header::subject::base_subject_of_bytes;
 use crate::message::limits::SORT_KEY_BYTES;
-use crate::message::text::casemap::casemap;
+use crate::message::text::collation::Collation;
 
 /// Address list of ENVELOPE that SORT reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +28,67 @@ pub enum AddressKey {
 
 type Nstring<'a> = Option<Cow<'a, [u8]>>;
 
-/// Return the sort key of the first address in a list: prepared for comparison, at most
-/// [`SORT_KEY_BYTES`]; empty without an address.
-pub(crate) fn address_key(envelope: &[u8], list: AddressList, key: AddressKey) -> String {
-    let text = first_address(envelope, list).map(|address| address.text(key));
-    casemap(&text.unwrap_or_default(), SORT_KEY_BYTES)
+/// First byte of the sort keys of texts that cannot be converted to UTF-8: they follow all others, in
+/// the order of i;octet (RFC 5255 section 4.6, item c). UTF-8 does not have it.
+const UNCONVERTIBLE: u8 = 0xff;
+
+/// Text to sort by.
+enum SortText {
+    Text(String),
+    /// Bytes of a text that cannot be converted, without MIME encoding.
+    Unconvertible(Vec<u8>),
+}
+
+impl SortText {
+    fn of(value: &[u8]) -> Self {
+        match unconvertible(value) {
+            None => Self::Text(decoded(Some(value))),
+            Some(bytes) => Self::Unconvertible(bytes),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Text(text) if text.is_empty())
+    }
+
+    /// Append the sort key, at most [`SORT_KEY_BYTES`].
+    fn key(&self, collation: Collation, to: &mut Vec<u8>) {
+        match self {
+            Self::Text(text) => collation.prepare_start(text, SORT_KEY_BYTES, to),
+            Self::Unconvertible(bytes) => {
+                to.push(UNCONVERTIBLE);
+                to.extend(bytes.iter().take(SORT_KEY_BYTES - 1));
+            }
+        }
+    }
+}
+
+/// Append the sort key of the base subject.
+pub(crate) fn subject_key(envelope: &[u8], base: &str, collation: Collation, to: &mut Vec<u8>) {
+    match subject(envelope).and_then(|subject| unconvertible(&subject)) {
+        None => collation.prepare_start(base, SORT_KEY_BYTES, to),
+        Some(bytes) => SortText::Unconvertible(base_subject_of_bytes(&bytes)).key(collation, to),
+    }
+}
+
+/// Append the sort key of the first address in a list; nothing without an address.
+pub(crate) fn address_key(
+    envelope: &[u8],
+    list: AddressList,
+    key: AddressKey,
+    collation: Collation,
+    to: &mut Vec<u8>,
+) {
+    if let Some(address) = first_address(envelope, list) {
+        address.text(key).key(collation, to);
+    }
+}
+
+fn subject(envelope: &[u8]) -> Nstring<'_> {
+    let mut rest = envelope.strip_prefix(b"(")?;
+    nstring(&mut rest)?; // env-date
+    space(&mut rest)?;
+    nstring(&mut rest)?
 }
 
 /// First address of a list, or the start of a group, which has its name as `addr-mailbox`.
@@ -43,18 +100,22 @@ struct FirstAddress<'a> {
 
 impl FirstAddress<'_> {
     /// Return the compared part, encoded words decoded (RFC 5255 section 4.6).
-    fn text(self, key: AddressKey) -> String {
-        let name = decoded(self.name.as_deref());
-        if key == AddressKey::Display && !name.is_empty() {
-            return name;
-        }
-        let mailbox = decoded(self.mailbox.as_deref());
-        match self.host {
-            // ENVELOPE has an empty host for an address without one.
-            Some(host) if key == AddressKey::Display && !host.is_empty() => {
-                format!("{mailbox}@{}", decoded(Some(&host)))
+    fn text(self, key: AddressKey) -> SortText {
+        if key == AddressKey::Display {
+            let name = SortText::of(&self.name.unwrap_or_default());
+            if !name.is_empty() {
+                return name;
             }
-            _ => mailbox,
+        }
+        let mailbox = SortText::of(&self.mailbox.unwrap_or_default());
+        match (self.host, mailbox) {
+            // ENVELOPE has an empty host for an address without one.
+            (Some(host), SortText::Text(mailbox))
+                if key == AddressKey::Display && !host.is_empty() =>
+            {
+                SortText::Text(format!("{mailbox}@{}", decoded(Some(&host))))
+            }
+            (_, mailbox) => mailbox,
         }
     }
 }
@@ -170,7 +231,17 @@ mod tests {
             (From, Display),
             (To, Display),
         ]
-        .map(|(list, key)| address_key(envelope.as_bytes(), list, key))
+        .map(|(list, key)| {
+            let mut text = Vec::new();
+            address_key(
+                envelope.as_bytes(),
+                list,
+                key,
+                Collation::UnicodeCasemap,
+                &mut text,
+            );
+            String::from_utf8(text).unwrap()
+        })
     }
 
     #[test]
@@ -203,6 +274,50 @@ mod tests {
         for envelope in ["(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)", "(", "", "(NIL"] {
             assert_eq!(keys(envelope), [""; 5]);
         }
+    }
+
+    /// RFC 5255 section 4.6: the order of the example is (4) (2) (3) (1).
+    #[test]
+    fn unconvertible_texts_follow_the_others() {
+        let encoded = [
+            "=?utf-8?q?=D0=C0=D0=BD=D0=B4=D1=80=D0=B5=D0=B9?=",
+            "=?utf-8?q?=D1=81=D0=95=D0=A0=D0=93=D0=95=D0=99?=",
+            "=?utf-8?q?=D0=92=D0=B0=D1=81=D0=B8=D0=BB=D0=B8=FF=B9?=",
+            "=?koi8-r?q?=E1=CC=C5=CB=D3=C5=CA?=",
+        ];
+        let sorted = |key: &dyn Fn(&str, &mut Vec<u8>)| {
+            let mut keys: Vec<(Vec<u8>, usize)> = (1..)
+                .zip(encoded)
+                .map(|(number, text)| {
+                    let mut all = Vec::new();
+                    key(text, &mut all);
+                    (all, number)
+                })
+                .collect();
+            keys.sort();
+            keys.into_iter()
+                .map(|(_, number)| number)
+                .collect::<Vec<_>>()
+        };
+        let subjects = sorted(&|text, to| {
+            let envelope = format!("(NIL \"Re: {text}\" NIL)");
+            let base =
+                crate::message::header::subject::base_subject(&decoded(Some(text.as_bytes())));
+            subject_key(envelope.as_bytes(), &base.text, Collation::default(), to);
+        });
+        assert_eq!(subjects, [4, 2, 3, 1]);
+        let names = sorted(&|text, to| {
+            let envelope = format!("(NIL NIL ((\"{text}\" NIL \"a\" \"b\")) NIL)");
+            let from = (AddressList::From, AddressKey::Display);
+            address_key(
+                envelope.as_bytes(),
+                from.0,
+                from.1,
+                Collation::default(),
+                to,
+            );
+        });
+        assert_eq!(names, [4, 2, 3, 1]);
     }
 
     #[test]

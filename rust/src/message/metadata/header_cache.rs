@@ -118,6 +118,11 @@ impl HeaderCache {
         }
     }
 
+    /// True if all fields of a name are cached.
+    pub(crate) fn has_all(&self, name: FieldName) -> bool {
+        CachedNames::of_known(name).is_some_and(|name| !self.incomplete.has_any(name))
+    }
+
     /// Return the stored form: the names with missing fields, then row and bytes of each field.
     pub(crate) fn stored(&self) -> Vec<u8> {
         let mut out = Encoder::default();

@@ -1,49 +1,65 @@
 //! Stored form of message metadata.
 //!
-//! # Versions 2 and 3
-//!
-//! The layout is the same. Metadata of version 2 was read from the message by older rules, so that
-//! a scan of the same message may give other contents.
+//! # Version 4
 //!
 //! ```text
 //! byte 0        version
 //! bytes 1–4     checksum of the rest, little-endian
 //! varint        size of the message
 //! byte          1: has Date, 2: has Message-ID, 4: subject is a reply or forward,
-//!                8 16 32 64 128: folded From, To, Cc, Bcc, Subject is cut
+//!                8 16 32 64 128: SEARCH has to read From, To, Cc, Bcc, Subject in the message
 //! [signed × 2]  Date: seconds since 1970 UTC, zone in minutes east
 //! chunk         header cache: varint of the names with missing fields, then for each field
 //!                the row of its name and a chunk
 //! excerpt       subject
 //! chunks        ENVELOPE, BODY, BODYSTRUCTURE, preview,
-//!                folded From, To, Cc, Bcc, Subject
-//! excerpts      base subject, its folded form, sort keys: from, to, cc, display from, display to,
-//!                Message-ID
+//!                From, To, Cc, Bcc, Subject, decoded, where they are missing in the header cache
+//! excerpts      base subject, Message-ID
 //! chunks        references, entities, field tables
 //! ```
+//!
+//! # Versions 2 and 3
+//!
+//! Version 4 has no case-folded texts: i;unicode-casemap (RFC 5051) cannot be derived from them, and
+//! texts are prepared as fast when they are compared. Versions 2 and 3 have
+//!
+//! ```text
+//! bits 8 to 128 a folded text is cut
+//! chunks        folded From, To, Cc, Bcc, Subject
+//! excerpts      base subject, its folded form, sort keys: from, to, cc, display from, display to,
+//!                Message-ID
+//! ```
+//!
+//! These are skipped. SEARCH uses the header cache, and where that lacks a field, the message.
+//! Metadata of version 2 was read from the message by older rules, so that a scan of the same
+//! message may give other contents.
+//!
 //! A chunk is a length and bytes. An excerpt is a chunk, or length and offset of the same bytes in
 //! an earlier chunk.
 use std::cell::OnceCell;
 
 use super::codec::{Decoder, Encoder, checksum};
-use super::envelope::{AddressKey, AddressList, address_key};
+use super::envelope::{AddressKey, AddressList, address_key, subject_key};
 use super::field_table::{FieldTable, HeaderFields};
 use super::header_cache::{CachedFields, CachedNames};
 use super::part_table::{Entities, Entity, LeafParts, Part, PartCursor};
 use crate::Corrupt;
-use crate::message::limits::SORT_KEY_BYTES;
-use crate::message::text::casemap::casemap;
+use crate::message::header::names::FieldName;
+use crate::message::header::search_text::append_field_value;
+use crate::message::text::collation::Collation;
 use crate::wire::ast::{Field, SectionText};
 
 /// Version that `store` writes. Raise it if a scan gives other contents than before.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 const OLDEST_VERSION: u8 = 2;
+/// Last version with folded texts.
+const FOLDED_VERSION: u8 = 3;
 
 const HAS_DATE: u8 = 1;
 const HAS_MESSAGE_ID: u8 = 2;
 const IS_REPLY: u8 = 4;
 /// Bit of `Field::From`; the bits of the other fields follow.
-const CUT: u8 = 8;
+const INCOMPLETE: u8 = 8;
 
 const UNREADABLE: Corrupt = Corrupt("message metadata is corrupt");
 const OTHER_VERSION: Corrupt = Corrupt("message metadata is of another version");
@@ -57,19 +73,23 @@ pub struct Range {
     pub length: u64,
 }
 
-/// Sort criterion with a header text. Keys are folded: compare bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SortKey {
-    /// FROM of RFC 5256 section 3: local part of the first address.
-    From,
-    /// TO of RFC 5256 section 3.
-    To,
-    /// CC of RFC 5256 section 3.
-    Cc,
-    /// DISPLAYFROM of RFC 5957: display name of the first address, otherwise its address.
-    DisplayFrom,
-    /// DISPLAYTO of RFC 5957.
-    DisplayTo,
+/// Fields that have a key of SEARCH, in the order of their texts and bits.
+pub(crate) const SEARCH_FIELDS: [Field; 5] = [
+    Field::From,
+    Field::To,
+    Field::Cc,
+    Field::Bcc,
+    Field::Subject,
+];
+
+pub(crate) fn field_name(field: Field) -> FieldName {
+    match field {
+        Field::From => FieldName::From,
+        Field::To => FieldName::To,
+        Field::Cc => FieldName::Cc,
+        Field::Bcc => FieldName::Bcc,
+        Field::Subject => FieldName::Subject,
+    }
 }
 
 fn field_index(field: Field) -> usize {
@@ -95,12 +115,9 @@ pub(crate) struct NewMetadata<'a> {
     pub preview: String,
     pub subject: String,
     pub base_subject: String,
-    pub base_subject_key: String,
     pub is_reply: bool,
-    /// From, To, Cc, Bcc, Subject; each with whether it is whole.
-    pub folded: [(String, bool); 5],
-    /// In the order of `SortKey`.
-    pub sort_keys: [String; 5],
+    /// Of `SEARCH_FIELDS`, each with whether it is complete.
+    pub search_texts: [(String, bool); 5],
     pub message_id: Option<Vec<u8>>,
     pub references: Vec<Vec<u8>>,
     pub entities: Vec<Entity<'a>>,
@@ -120,8 +137,8 @@ impl NewMetadata<'_> {
         ] {
             flags |= if set { flag } else { 0 };
         }
-        for (index, (_, whole)) in self.folded.iter().enumerate() {
-            flags |= if *whole { 0 } else { CUT << index };
+        for (index, (_, complete)) in self.search_texts.iter().enumerate() {
+            flags |= if *complete { 0 } else { INCOMPLETE << index };
         }
         out.0.push(flags);
         if let Some((seconds, zone)) = self.sent {
@@ -134,15 +151,10 @@ impl NewMetadata<'_> {
         out.chunk(&self.body);
         out.chunk(&self.bodystructure);
         out.chunk(self.preview.as_bytes());
-        for (text, _) in &self.folded {
+        for (text, _) in &self.search_texts {
             out.chunk(text.as_bytes());
         }
-        let [(from, _), (to, _), (cc, _), _, (subject, _)] = &self.folded;
         out.excerpt(self.base_subject.as_bytes(), self.subject.as_bytes());
-        out.excerpt(self.base_subject_key.as_bytes(), subject.as_bytes());
-        for (key, whole) in self.sort_keys.iter().zip([from, to, cc, from, to]) {
-            out.excerpt(key.as_bytes(), whole.as_bytes());
-        }
         out.excerpt(
             self.message_id.as_deref().unwrap_or_default(),
             &self.envelope,
@@ -188,15 +200,15 @@ pub struct MessageMetadata<'a> {
     /// Second half, which message lists do not need: as stored, and decoded on first use.
     tail_bytes: &'a [u8],
     tail: OnceCell<Tail<'a>>,
+    /// Has folded texts: version 2 or 3.
+    is_folded: bool,
 }
 
 /// Second half of the metadata.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tail<'a> {
-    folded: [&'a [u8]; 5],
+    search_texts: [&'a [u8]; 5],
     base_subject: &'a [u8],
-    base_subject_key: &'a [u8],
-    sort_keys: [&'a [u8]; 5],
     message_id: &'a [u8],
     references: &'a [u8],
     entities: &'a [u8],
@@ -226,13 +238,13 @@ impl<'a> MessageMetadata<'a> {
     /// Another version, a wrong checksum, or a first half that `store` does not write.
     pub fn open_lazily(stored: &'a [u8]) -> Result<Self, Corrupt> {
         let (head, contents) = stored.split_at_checked(5).ok_or(UNREADABLE)?;
-        let [OLDEST_VERSION..=VERSION, sum @ ..] = head else {
+        let [version @ OLDEST_VERSION..=VERSION, sum @ ..] = head else {
             return Err(OTHER_VERSION);
         };
         if *sum != checksum(contents).to_le_bytes() {
             return Err(UNREADABLE);
         }
-        Self::read(Decoder(contents)).ok_or(UNREADABLE)
+        Self::read(*version, Decoder(contents)).ok_or(UNREADABLE)
     }
 
     /// Open metadata that passed `open` before, without the checksum.
@@ -240,13 +252,14 @@ impl<'a> MessageMetadata<'a> {
     /// # Errors
     /// As `open`.
     pub fn reopen(stored: &'a [u8]) -> Result<Self, Corrupt> {
-        let (_, contents) = stored.split_at_checked(5).ok_or(UNREADABLE)?;
-        let metadata = Self::read(Decoder(contents)).ok_or(UNREADABLE)?;
+        let (head, contents) = stored.split_at_checked(5).ok_or(UNREADABLE)?;
+        let version = head.first().copied().unwrap_or_default();
+        let metadata = Self::read(version, Decoder(contents)).ok_or(UNREADABLE)?;
         metadata.read_tail().ok_or(UNREADABLE)?;
         Ok(metadata)
     }
 
-    fn read(mut input: Decoder<'a>) -> Option<Self> {
+    fn read(version: u8, mut input: Decoder<'a>) -> Option<Self> {
         let size = input.number()?;
         let flags = input.byte()?;
         let sent = if flags & HAS_DATE == 0 {
@@ -267,6 +280,7 @@ impl<'a> MessageMetadata<'a> {
             preview: input.chunk()?,
             tail_bytes: input.0,
             tail: OnceCell::new(),
+            is_folded: version <= FOLDED_VERSION,
         })
     }
 
@@ -277,16 +291,16 @@ impl<'a> MessageMetadata<'a> {
 
     fn read_tail(&self) -> Option<Tail<'a>> {
         let mut input = Decoder(self.tail_bytes);
-        let mut folded = [&b""[..]; 5];
-        for text in &mut folded {
+        let mut search_texts = [&b""[..]; 5];
+        for text in &mut search_texts {
             *text = input.chunk()?;
         }
         let base_subject = input.excerpt(self.subject)?;
-        let [from, to, cc, _, subject_key] = folded;
-        let base_subject_key = input.excerpt(subject_key)?;
-        let mut sort_keys = [from, to, cc, from, to];
-        for key in &mut sort_keys {
-            *key = input.excerpt(key)?;
+        if self.is_folded {
+            let [from, to, cc, _, subject] = search_texts;
+            for whole in [subject, from, to, cc, from, to] {
+                input.excerpt(whole)?;
+            }
         }
         let message_id = input.excerpt(self.envelope)?;
         let references = input.chunk()?;
@@ -294,10 +308,8 @@ impl<'a> MessageMetadata<'a> {
         let fields = input.chunk()?;
         PartCursor::root(entities)?;
         input.is_empty().then_some(Tail {
-            folded,
+            search_texts,
             base_subject,
-            base_subject_key,
-            sort_keys,
             message_id,
             references,
             entities,
@@ -364,16 +376,10 @@ impl<'a> MessageMetadata<'a> {
         text(self.subject)
     }
 
-    /// Base subject (RFC 5256 section 2.1) for display; compare with `base_subject_key`.
+    /// Base subject (RFC 5256 section 2.1) for display; compare by `subject_sort_key`.
     #[must_use]
     pub fn base_subject(&self) -> &'a str {
         text(self.tail().base_subject)
-    }
-
-    /// Base subject, folded: compare bytes.
-    #[must_use]
-    pub fn base_subject_key(&self) -> &'a str {
-        text(self.tail().base_subject_key)
     }
 
     /// True if the subject marks a reply or a forwarded message (RFC 5256 section 2.1).
@@ -404,48 +410,48 @@ impl<'a> MessageMetadata<'a> {
         })
     }
 
-    /// Base subject, prepared for comparison by i;unicode-casemap: compare bytes.
-    #[must_use]
-    pub fn subject_collation_key(&self) -> String {
-        casemap(self.base_subject(), SORT_KEY_BYTES)
+    /// Append the sort key of the base subject: compare bytes.
+    pub fn subject_sort_key(&self, collation: Collation, to: &mut Vec<u8>) {
+        subject_key(self.envelope, self.base_subject(), collation, to);
     }
 
-    /// First address of a list, prepared for comparison as above. From ENVELOPE, which RFC 5957
-    /// section 4 asks for: the stored keys are folded, and folding is another mapping.
-    #[must_use]
-    pub fn address_collation_key(&self, list: AddressList, key: AddressKey) -> String {
-        address_key(self.envelope, list, key)
+    /// Append the sort key of the first address of a list. From ENVELOPE, which RFC 5957 section 4
+    /// asks for.
+    pub fn address_sort_key(
+        &self,
+        list: AddressList,
+        key: AddressKey,
+        collation: Collation,
+        to: &mut Vec<u8>,
+    ) {
+        address_key(self.envelope, list, key, collation, to);
     }
 
-    /// Folded sort key; SORT compares collation keys.
+    /// Append the text of the fields of a name, decoded and prepared for comparison: each field, then
+    /// lines with addresses that the text does not contain as ENVELOPE shows them, all separated by
+    /// line feeds. Return false if it is not complete: a needle that is not found in it may still be
+    /// in the message.
     #[must_use]
-    pub fn sort_key(&self, key: SortKey) -> &'a str {
-        let [from, to, cc, display_from, display_to] = self.tail().sort_keys;
-        text(match key {
-            SortKey::From => from,
-            SortKey::To => to,
-            SortKey::Cc => cc,
-            SortKey::DisplayFrom => display_from,
-            SortKey::DisplayTo => display_to,
-        })
-    }
-
-    /// Header field, decoded and folded (see [`fold`](crate::message::text::fold::fold)); several
-    /// fields of the name are joined with a comma. Lines with addresses follow which the text does not
-    /// contain as ENVELOPE shows them. Search it for a folded needle.
-    #[must_use]
-    pub fn folded(&self, field: Field) -> &'a str {
-        let folded = self.tail().folded;
-        folded
-            .get(field_index(field))
-            .map_or("", |bytes| text(bytes))
-    }
-
-    /// False if `folded` was cut at [`FOLDED_BYTES`](crate::message::limits::FOLDED_BYTES): a
-    /// needle that is not found there may still be in the message.
-    #[must_use]
-    pub fn folded_is_whole(&self, field: Field) -> bool {
-        self.flags & CUT << field_index(field) == 0
+    pub fn search_text(&self, field: Field, collation: Collation, to: &mut Vec<u8>) -> bool {
+        let name = field_name(field);
+        let names = CachedNames::of_known(name);
+        if let Some(fields) = names.and_then(|names| self.cached_fields(names)) {
+            let start = to.len();
+            for field in fields {
+                if to.len() > start {
+                    to.push(b'\n');
+                }
+                append_field_value(field, collation, to);
+            }
+            return true;
+        }
+        if self.is_folded {
+            return false;
+        }
+        let index = field_index(field);
+        let stored = self.tail().search_texts.get(index);
+        collation.prepare_utf8(stored.copied().unwrap_or_default(), to);
+        self.flags & INCOMPLETE << index == 0
     }
 
     /// Range of `BODY[…]` (RFC 9051 section 6.4.5.1); None if there is no such part. `HeaderFields`

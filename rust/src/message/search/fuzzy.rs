@@ -1,11 +1,12 @@
 //! Inexact text for SEARCH FUZZY (RFC 6203): words in any order, diacritics ignored, one edit each.
 //!
 //! A word of the text matches a word of the needle if it starts with it, or with a word of edit
-//! distance 1: one character added, left out, or another one. Texts are decomposed, and combining
-//! marks are left out, so that `é` equals `e` in both Unicode normalization forms.
+//! distance 1: one character added, left out, or another one. Texts are decomposed, combining marks
+//! are left out, and letters are mapped to upper case, so that `é` equals `e` in both Unicode
+//! normalization forms, and `ß` equals `ss`. That does not depend on the collation: a text may be
+//! prepared by any, or by none.
 use std::sync::Arc;
 
-use memchr::memmem::Finder;
 use unicode_normalization::char::{decompose_compatible, is_combining_mark};
 
 use crate::message::limits::{FUZZY_WORD_CHARS, FUZZY_WORDS};
@@ -73,13 +74,13 @@ pub struct FuzzyNeedle {
 }
 
 impl FuzzyNeedle {
-    /// Prepare a folded text. The first [`FUZZY_WORDS`] words count, and the first
+    /// Prepare a text. The first [`FUZZY_WORDS`] words count, and the first
     /// [`FUZZY_WORD_CHARS`] characters of each. None if there are no words.
     #[must_use]
-    pub fn new(folded: &str, tolerance: Tolerance) -> Option<Self> {
+    pub fn new(text: &str, tolerance: Tolerance) -> Option<Self> {
         let mut words: Vec<Vec<char>> = Vec::new();
         let mut is_open = false;
-        for char in folded.chars() {
+        for char in text.chars() {
             bare(char, |char| {
                 if !char.is_alphanumeric() {
                     is_open = false;
@@ -114,13 +115,16 @@ impl FuzzyNeedle {
         self.words.len()
     }
 
-    /// True if a folded text has all words.
+    /// True if a text has all words.
     #[must_use]
-    pub fn is_in(self: &Arc<Self>, folded: &str) -> bool {
-        let mut matcher = FuzzyMatcher::new(Arc::clone(self));
-        matcher.feed(folded.as_bytes());
-        matcher.found()
+    pub fn is_in(self: &Arc<Self>, text: &[u8]) -> bool {
+        FuzzyMatcher::new(Arc::clone(self)).is_in(text)
     }
+}
+
+/// Return a bit for each word.
+fn all_words(needle: &FuzzyNeedle) -> u32 {
+    u32::MAX >> (32 - needle.words.len().clamp(1, 32))
 }
 
 /// Comparison of a text with a needle; the text is fed in pieces.
@@ -138,13 +142,21 @@ impl FuzzyMatcher {
     /// Start before the first character of a text.
     #[must_use]
     pub fn new(needle: Arc<FuzzyNeedle>) -> Self {
-        let words = needle.words.len();
         Self {
+            states: vec![(0, 0); needle.words.len()],
+            missing: all_words(&needle),
             needle,
-            states: vec![(0, 0); words],
-            missing: u32::MAX >> (32 - words.clamp(1, 32)),
             in_word: false,
         }
+    }
+
+    /// True if a whole text has all words; the matcher starts again.
+    #[must_use]
+    pub fn is_in(&mut self, text: &[u8]) -> bool {
+        self.missing = all_words(&self.needle);
+        self.in_word = false;
+        self.feed(text);
+        self.found()
     }
 
     /// True if all words were found.
@@ -153,18 +165,14 @@ impl FuzzyMatcher {
         self.missing == 0
     }
 
-    /// Continue with more folded text. Bytes that are not UTF-8 separate words.
-    pub fn feed(&mut self, folded: &[u8]) {
-        for chunk in folded.utf8_chunks() {
+    /// Continue with more text. Bytes that are not UTF-8 separate words.
+    pub fn feed(&mut self, text: &[u8]) {
+        for chunk in text.utf8_chunks() {
             for char in chunk.valid().chars() {
                 if self.found() {
                     return;
                 }
-                if char.is_ascii() {
-                    self.step(char);
-                } else {
-                    bare(char, |char| self.step(char));
-                }
+                bare(char, |char| self.step(char));
             }
             if !chunk.invalid().is_empty() {
                 self.end_word();
@@ -207,22 +215,18 @@ impl FuzzyMatcher {
     }
 }
 
-/// Call `take` with the base characters of a folded one, without combining marks.
+/// Call `take` with the base characters of one in upper case, without combining marks.
+#[inline]
 fn bare(char: char, mut take: impl FnMut(char)) {
     if char.is_ascii() {
-        take(char);
+        take(char.to_ascii_uppercase());
     } else {
         decompose_compatible(char, |char| {
             if !is_combining_mark(char) {
-                take(char);
+                char.to_uppercase().for_each(&mut take);
             }
         });
     }
-}
-
-/// Text to search for: exactly, or its words.
-pub(crate) fn is_in(finder: &Finder<'_>, fuzzy: Option<&Arc<FuzzyNeedle>>, folded: &str) -> bool {
-    finder.find(folded.as_bytes()).is_some() || fuzzy.is_some_and(|needle| needle.is_in(folded))
 }
 
 #[cfg(test)]
@@ -230,11 +234,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::message::fold;
+    use crate::message::Collation;
 
+    /// The same for texts that are prepared by any collation.
     fn is_found(needle: &str, text: &str, tolerance: Tolerance) -> bool {
-        let needle = FuzzyNeedle::new(&fold(needle), tolerance).map(Arc::new);
-        needle.is_some_and(|needle| needle.is_in(&fold(text)))
+        let needle = FuzzyNeedle::new(needle, tolerance).map(Arc::new);
+        let found = Collation::ALL.map(|collation| {
+            let text = collation.prepare(text);
+            needle.as_ref().is_some_and(|needle| needle.is_in(&text))
+        });
+        assert!(found.iter().all(|one| *one == found[0]), "{text}");
+        found[0]
     }
 
     #[test]
@@ -255,7 +265,8 @@ mod tests {
             ("café", "CAFE\u{301}s", true),
             ("naïve", "nai\u{308}ve", true),
             ("Müler", "Muller", true),
-            ("straße", "strasse 7", true),
+            ("straße", "STRASSE 7", true),
+            ("strasse", "Straße", true),
             ("Привет", "привед", true),
             ("user@example.org", "<USER@example.org>", true),
             ("user@example.org", "example user", false),

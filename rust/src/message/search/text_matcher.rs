@@ -1,16 +1,15 @@
 //! Matcher for SEARCH BODY and TEXT, fed with the bytes of a message.
 //!
 //! A matcher names the next range of the message that it needs. It holds at most one header field
-//! and the end of a text that may start a match. Needles and text are folded, see
-//! [`fold`](crate::message::text::fold::fold).
-use super::field::field_text;
+//! and the end of a text that may start a match. Needles and text are prepared by a [`Collation`].
 use super::fuzzy::{FuzzyMatcher, FuzzyNeedle};
+use crate::message::header::search_text::append_field;
 use crate::message::limits::FIELD_BYTES;
 use crate::message::metadata::part_table::Kind;
 use crate::message::metadata::stored::{MessageMetadata, Range};
 use crate::message::mime::transfer::TransferDecoder;
 use crate::message::text::charset::CharsetDecoder;
-use crate::message::text::fold::{fold_into, fold_utf8};
+use crate::message::text::collation::Collation;
 use memchr::memmem::Finder;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,10 +20,10 @@ pub const WANTED_BYTES: u64 = 256 * 1024;
 /// Bytes decoded at once: they and their decoded form fit into the processor's cache.
 const PIECE_BYTES: usize = 32 * 1024;
 
-/// Folded text to search for, in any number of messages.
+/// Prepared text to search for, in any number of messages.
 #[derive(Clone, Debug)]
 pub struct Needle {
-    /// Finder of the folded text. An empty text matches every message.
+    /// Finder of the prepared text. An empty text matches every message.
     pub finder: Arc<Finder<'static>>,
     /// Words that are searched for as well: FUZZY.
     pub fuzzy: Option<Arc<FuzzyNeedle>>,
@@ -33,11 +32,11 @@ pub struct Needle {
 }
 
 impl Needle {
-    /// Prepare a folded text for searching.
+    /// Prepare a text for searching, by the collation of the matcher.
     #[must_use]
-    pub fn new(text: &str, in_headers: bool) -> Self {
+    pub fn new(text: &str, collation: Collation, in_headers: bool) -> Self {
         Self {
-            finder: Arc::new(Finder::new(text).into_owned()),
+            finder: Arc::new(Finder::new(&collation.prepare(text)).into_owned()),
             fuzzy: None,
             in_headers,
         }
@@ -103,7 +102,8 @@ struct TextReader {
     /// Buffers for the bytes without transfer encoding, and for characters.
     bytes: Vec<u8>,
     text: String,
-    /// Folded text; starts with the end of the text already searched.
+    collation: Collation,
+    /// Prepared text; starts with the end of the text already searched.
     hay: Vec<u8>,
 }
 
@@ -125,17 +125,11 @@ impl TextReader {
                 let (end, tail) = left.split_at_checked(end).unwrap_or((b"", left));
                 self.text.clear();
                 self.charset.decode(end, false, &mut self.text);
-                fold_into(&self.text, &mut self.hay);
+                self.collation.prepare_into(&self.text, &mut self.hay);
                 left = tail;
             }
-            if self.charset.passes_utf8() {
-                left = fold_utf8(left, &mut self.hay);
-            } else if self.charset.passes_ascii() && left.is_ascii() {
-                let from = self.hay.len();
-                self.hay.extend_from_slice(left);
-                let appended = self.hay.get_mut(from..).unwrap_or_default();
-                appended.make_ascii_lowercase();
-                left = b"";
+            if self.charset.passes_utf8() || (self.charset.passes_ascii() && left.is_ascii()) {
+                left = self.collation.prepare_utf8(left, &mut self.hay);
             }
             if left.is_empty() {
                 return;
@@ -143,7 +137,7 @@ impl TextReader {
         }
         self.text.clear();
         self.charset.decode(left, last, &mut self.text);
-        fold_into(&self.text, &mut self.hay);
+        self.collation.prepare_into(&self.text, &mut self.hay);
     }
 
     /// Drop searched text, except the last bytes, which may start a match.
@@ -156,6 +150,9 @@ impl TextReader {
 /// Searches one message for several needles.
 pub struct TextMatcher {
     needles: Vec<NeedleState>,
+    collation: Collation,
+    /// Prepared text of a header field.
+    field: Vec<u8>,
     /// Bytes of the longest needle.
     longest: usize,
     left: VecDeque<SearchRange>,
@@ -170,7 +167,7 @@ impl TextMatcher {
     /// fields" (RFC 9051 section 6.4.4). TEXT covers all headers as well: of the message, of its
     /// parts, and of embedded messages.
     #[must_use]
-    pub fn new(metadata: &MessageMetadata<'_>, needles: &[Needle]) -> Self {
+    pub fn new(metadata: &MessageMetadata<'_>, needles: &[Needle], collation: Collation) -> Self {
         let mut left = VecDeque::new();
         for entity in metadata.entities() {
             left.push_back(SearchRange {
@@ -197,6 +194,7 @@ impl TextMatcher {
                         charset: CharsetDecoder::new(entity.charset),
                         bytes: Vec::new(),
                         text: String::new(),
+                        collation,
                         hay: Vec::new(),
                     })),
                 });
@@ -210,6 +208,8 @@ impl TextMatcher {
         });
         let mut matcher = Self {
             needles: wanted.collect(),
+            collation,
+            field: Vec::new(),
             longest: needles
                 .iter()
                 .map(|needle| needle.finder.needle().len())
@@ -241,22 +241,20 @@ impl TextMatcher {
         let bytes = bytes.get(..left).unwrap_or(bytes);
         self.fed += bytes.len() as u64;
         let is_end = self.fed == range.range.length;
-        let needles = &mut self.needles;
+        let (needles, collation) = (&mut self.needles, self.collation);
         let header_only = range.is_header_only;
         match &mut range.reader {
             RangeReader::Header(reader) => {
-                reader.feed(bytes, |field| {
-                    find(needles, header_only, field_text(field).as_bytes(), 0);
+                let text = &mut self.field;
+                let mut see = |field: &[u8]| {
+                    text.clear();
+                    append_field(field, collation, text);
+                    find(needles, header_only, text, 0);
                     end_words(needles);
-                });
+                };
+                reader.feed(bytes, &mut see);
                 if is_end {
-                    find(
-                        needles,
-                        header_only,
-                        field_text(&reader.field).as_bytes(),
-                        0,
-                    );
-                    end_words(needles);
+                    see(&reader.field);
                 }
             }
             RangeReader::Text(reader) => {

@@ -113,7 +113,7 @@ fn header_fields_are_bounded() {
             is_named
         );
         assert_eq!(metadata.subject(), if is_named { "s" } else { "" });
-        assert_eq!(metadata.folded(Field::Subject), metadata.subject());
+        assert_eq!(search_text(&metadata, Field::Subject).0, metadata.subject());
         let envelope: &[u8] = if is_named {
             b"(NIL \"s\" "
         } else {
@@ -178,8 +178,8 @@ fn long_fields_are_cut_and_counted() {
                 assert_eq!(metadata.subject().len(), kept);
             }
             assert!(metadata.sent().is_some());
-            assert!(!metadata.folded_is_whole(Field::Subject));
-            assert_eq!(metadata.folded(Field::Subject).len(), FOLDED_BYTES);
+            let (text, is_complete) = search_text(&metadata, Field::Subject);
+            assert_eq!((text.len(), is_complete), (SEARCH_TEXT_BYTES, false));
         }
     }
     let ids = "<0123456789@example.org>\r\n ".repeat(40_000);
@@ -237,14 +237,15 @@ fn repeated_openings_take_linear_time() {
 }
 
 #[test]
-fn folded_text_is_whole_up_to_the_limit() {
-    for (length, whole) in [(FOLDED_BYTES, true), (FOLDED_BYTES + 1, false)] {
+fn search_text_is_complete_up_to_the_limit() {
+    for (length, expected) in [(SEARCH_TEXT_BYTES, true), (SEARCH_TEXT_BYTES + 1, false)] {
         let stored = checks::scan(
             format!("Subject: {}\r\n\r\n", "x".repeat(length)).as_bytes(),
             99,
         );
         let metadata = MessageMetadata::open(&stored).unwrap();
-        assert_eq!(metadata.folded_is_whole(Field::Subject), whole);
+        let (text, is_complete) = search_text(&metadata, Field::Subject);
+        assert_eq!((text.len(), is_complete), (SEARCH_TEXT_BYTES, expected));
     }
 }
 
@@ -278,8 +279,9 @@ fn a_field_that_is_not_kept_and_those_after_it_have_no_name() {
         let metadata = MessageMetadata::open(&stored).unwrap();
         let fields = metadata.header_fields(&[]).unwrap();
         let found: Vec<&[u8]> = fields.map(|field| field.name).collect();
-        assert_eq!(metadata.folded(Field::From), "a@b");
-        assert_eq!(metadata.folded(Field::Cc), if fits { "c@d" } else { "" });
+        assert_eq!(search_text(&metadata, Field::From).0, "a@b");
+        let cc = search_text(&metadata, Field::Cc).0;
+        assert_eq!(cc, if fits { "c@d" } else { "" });
         let all: [&[u8]; 4] = [b"From", b"Subject", b"To", b"Cc"];
         let first: [&[u8]; 3] = [b"From", b"Subject", b""];
         assert_eq!(found, if fits { &all[..] } else { &first });

@@ -8,8 +8,8 @@ mod properties;
 mod structures;
 
 use super::checks;
-use super::{MessageMetadata, Range};
-use crate::wire::ast::SectionText;
+use super::{Collation, MessageMetadata, Range};
+use crate::wire::ast::{Field, SectionText};
 
 /// Replace LF by CRLF, so that messages are readable in the source.
 fn crlf(text: &str) -> Vec<u8> {
@@ -28,6 +28,13 @@ fn scan(message: &[u8]) -> Vec<u8> {
     }
     checks::metadata_does_not_depend_on_cuts(message, 1);
     stored
+}
+
+/// Return the text of a field as SEARCH compares it by i;octet, and whether it is complete.
+fn search_text(metadata: &MessageMetadata<'_>, field: Field) -> (String, bool) {
+    let mut text = Vec::new();
+    let is_complete = metadata.search_text(field, Collation::Bytes, &mut text);
+    (String::from_utf8(text).unwrap(), is_complete)
 }
 
 fn text(bytes: &[u8]) -> &str {

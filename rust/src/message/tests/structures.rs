@@ -1,7 +1,6 @@
 //! ENVELOPE, BODY and BODYSTRUCTURE.
 use super::*;
-use crate::message::SortKey::{Cc, DisplayFrom, DisplayTo, From, To};
-use crate::wire::ast::Field;
+use crate::message::limits::CACHED_FIELD_BYTES;
 use std::fmt::Write;
 
 fn envelope(header: &str) -> String {
@@ -367,22 +366,30 @@ Content-Type: text/html; charset=utf-8
     assert_eq!(metadata.sent(), Some((880_127_706, -360)));
     assert_eq!(metadata.subject(), "Re: [list] Grüße aus Bonn");
     assert_eq!(metadata.base_subject(), "Grüße aus Bonn");
-    assert_eq!(metadata.base_subject_key(), "grüsse aus bonn");
     assert!(metadata.is_reply_or_forward());
     assert_eq!(metadata.message_id(), Some(&b"1@x"[..]));
     assert_eq!(metadata.references().collect::<Vec<_>>(), [b"2@x", b"3@x"]);
     assert_eq!(metadata.preview(), "Hello, Wörld");
     assert_eq!(metadata.part_count(), 1);
-    let keys = [From, To, Cc, DisplayFrom, DisplayTo].map(|key| metadata.sort_key(key));
-    assert_eq!(keys, ["joe", "team", "c", "jörg m", "team"]);
-    assert_eq!(metadata.folded(Field::From), "jörg m <joe@example.org>");
-    assert_eq!(metadata.folded(Field::Cc), "c@x, d@x");
-    assert_eq!(metadata.folded(Field::Bcc), "");
-    assert_eq!(
-        metadata.folded(Field::Subject),
-        "re: [list] grüsse aus bonn"
-    );
-    assert!(metadata.folded_is_whole(Field::To));
+    let texts = [
+        Field::From,
+        Field::To,
+        Field::Cc,
+        Field::Bcc,
+        Field::Subject,
+    ]
+    .map(|field| search_text(&metadata, field));
+    let expected = [
+        "Jörg M <Joe@Example.ORG>",
+        "Team: a@x, B <b@x>;",
+        "C@x, d@x",
+        "",
+        "Re: [list] Grüße aus Bonn",
+    ];
+    assert_eq!(texts, expected.map(|text| (text.into(), true)));
+    let mut key = Vec::new();
+    metadata.subject_sort_key(Collation::UnicodeCasemap, &mut key);
+    assert_eq!(text(&key), "GRU\u{308}ßE AUS BONN");
 
     let stored = scan(b"In-Reply-To: joe's <5@x> of today <6@x>\r\nDate: x\r\n\r\n");
     let metadata = MessageMetadata::open(&stored).unwrap();
@@ -420,5 +427,95 @@ X-Spam-Status: No, score=-1.9
     message += &"Thank you for the minutes, I have read them all.\n".repeat(20);
     let stored = scan(&crlf(&message));
     assert!(message.len() > 3000);
-    assert_eq!(stored.len(), 1677);
+    assert_eq!(stored.len(), 1495);
+}
+
+/// SEARCH finds a text in any of several equal fields.
+#[test]
+fn all_fields_of_a_name_are_searched() {
+    let stored = scan(&crlf(
+        "\
+Subject: one
+From: a@x
+subject: =?utf-8?q?tw=C3=B6?=
+From: b (c)@ (c) x
+To: c@x
+To: d@x
+
+",
+    ));
+    let metadata = MessageMetadata::open(&stored).unwrap();
+    assert_eq!(metadata.subject(), "one");
+    assert_eq!(
+        search_text(&metadata, Field::Subject),
+        ("one\ntwö".into(), true)
+    );
+    assert_eq!(
+        search_text(&metadata, Field::From),
+        ("a@x\nb (c)@ (c) x\nb@x".into(), true)
+    );
+    assert_eq!(search_text(&metadata, Field::To), ("c@x\nd@x".into(), true));
+}
+
+/// A field that the header cache does not have, alone and beside another.
+#[test]
+fn fields_that_are_not_cached_have_a_text_if_they_are_alone() {
+    let long = "x".repeat(CACHED_FIELD_BYTES);
+    for (header, expected) in [
+        (
+            format!("Subject: Re: {long}\r\n"),
+            (format!("Re: {long}"), true),
+        ),
+        (
+            format!("Subject: {long}\r\nSubject: y\r\n"),
+            (String::new(), false),
+        ),
+        (
+            format!("Subject: y\r\nSubject: {long}\r\n"),
+            (String::new(), false),
+        ),
+        ("Subject: a\0b\r\n".into(), ("ab".into(), true)),
+    ] {
+        let stored = checks::scan(format!("{header}\r\n").as_bytes(), 999);
+        let metadata = MessageMetadata::open(&stored).unwrap();
+        assert_eq!(search_text(&metadata, Field::Subject), expected);
+    }
+}
+
+/// Metadata of version 3, which has folded texts: `grüsse` cannot be told from `grüße`.
+#[test]
+fn metadata_of_version_3_is_searched_by_its_header_cache() {
+    // Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=, From: A <a@b>, Subject: second, To: b (c)@ (c) x,
+    // Cc: c@x with a NUL
+    let stored = b"\x03\xfd\xa6\x80:\x91\x01\x01\xb4\xbb\xad\xc7\x06\xcf\x05\x8a\x01 \x07\
+        &Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\x01\x0fFrom: A <a@b>\r\n\x07\x11Subject: second\r\n\
+        \x04\x12To: b (c)@ (c) x\r\n\x00\'Date: Fri, 21 Nov 1997 09:55:06 -0600\r\n\x0eGr\xc3\xbc\
+        \xc3\x9fe\xb1\x01(\"Fri, 21 Nov 1997 09:55:06 -0600\" \"=?utf-8?q?Gr=C3=BC=C3=9Fe?=\" \
+        ((\"A\" NIL \"a\" \"b\")) ((\"A\" NIL \"a\" \"b\")) ((\"A\" NIL \"a\" \"b\")) \
+        ((\"c\" NIL \"b\" \"x\")) ((NIL NIL \"c\" \"x\")) NIL NIL NIL):(\"TEXT\" \"PLAIN\" \
+        (\"CHARSET\" \"US-ASCII\") NIL NIL \"7BIT\" 6 1)J(\"TEXT\" \"PLAIN\" (\"CHARSET\" \
+        \"US-ASCII\") NIL NIL \"7BIT\" 6 1 NIL NIL NIL NIL)\x04body\x07a <a@b>\x10b (c)@ (c) x\n\
+        b@x\x03c@x\x00\x07gr\xc3\xbcsse\x0f\x00\x0f\x00\x03\x00\x03\x00\x03\x00\x03\x00\x03\
+        \x03\x00\x00\x11 \x00\x00\x8b\x01\x06\x01\x01\x08us-ascii\r\x0c\x0b&\x05\x0f\x0b\x11\
+        \x08\x12\t\n\x04\'";
+    let metadata = MessageMetadata::open(stored).unwrap();
+    assert_eq!(metadata.subject(), "Grüße");
+    assert_eq!(metadata.base_subject(), "Grüße");
+    assert_eq!(metadata.leaf_parts().count(), 1);
+    assert_eq!(metadata.header_fields(&[]).unwrap().count(), 6);
+    assert_eq!(
+        search_text(&metadata, Field::Subject),
+        ("Grüße\nsecond".into(), true)
+    );
+    assert_eq!(
+        search_text(&metadata, Field::From),
+        ("A <a@b>".into(), true)
+    );
+    assert_eq!(
+        search_text(&metadata, Field::To),
+        ("b (c)@ (c) x\nb@x".into(), true)
+    );
+    assert_eq!(search_text(&metadata, Field::Bcc), (String::new(), true));
+    let unknown = (String::new(), false); // read from the message
+    assert_eq!(search_text(&metadata, Field::Cc), unknown);
 }

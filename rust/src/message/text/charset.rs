@@ -132,6 +132,18 @@ pub(crate) fn decode_named(label: &[u8], bytes: &[u8]) -> Option<String> {
     Some(text)
 }
 
+/// True if bytes are valid in a charset that is known.
+pub(crate) fn converts(label: &[u8], bytes: &[u8]) -> bool {
+    if is_ascii(label) {
+        return str::from_utf8(bytes).is_ok();
+    }
+    named(label).is_some_and(|encoding| {
+        encoding
+            .decode_without_bom_handling_and_without_replacement(bytes)
+            .is_some()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,9 @@
-//! Text: charsets, case folding, collation, and the preview.
+//! Text: charsets, collations, white space, and the preview.
 //!
 //! Not here: encoded words of header fields ([`header`](super::header)).
 
-pub mod casemap;
+mod casemap;
 pub(crate) mod charset;
-pub mod fold;
+pub mod collation;
 pub(crate) mod preview;
+pub(crate) mod white_space;

@@ -9,7 +9,9 @@ use pyo3::types::PyTuple;
 use super::of_group::OfGroup;
 use crate::filepool::{ColumnBuilder, KeywordTable, SearchTask, Segments, pending_messages};
 use crate::index::Record;
-use crate::index::search::{self, Answers, HeaderColumns, MailboxKey, SearchContext, Tolerance};
+use crate::index::search::{
+    self, Answers, Collation, HeaderColumns, MailboxKey, SearchContext, Tolerance,
+};
 use crate::py::numbers::{PyUidMap, PyUidSet};
 use crate::py::snapshot::PySnapshot;
 use crate::py::wire::PySearchProgram;
@@ -21,6 +23,22 @@ pub(crate) const FUZZY_NONE: u8 = 0;
 pub(crate) const FUZZY_WORDS: u8 = 1;
 /// `bind(tolerance=)`
 pub(crate) const FUZZY_EDITS: u8 = 2;
+
+/// `bind(collation=)`
+pub(crate) const UNICODE_CASEMAP: u8 = 0;
+/// `bind(collation=)`
+pub(crate) const ASCII_CASEMAP: u8 = 1;
+/// `bind(collation=)`
+pub(crate) const COMPARE_BYTES: u8 = 2;
+
+/// Return the collation with such a number.
+pub(super) fn collation_of(number: u8) -> Collation {
+    match number {
+        ASCII_CASEMAP => Collation::AsciiCasemap,
+        COMPARE_BYTES => Collation::Bytes,
+        _ => Collation::UnicodeCasemap,
+    }
+}
 
 #[pymethods]
 impl PySearchProgram {
@@ -59,12 +77,14 @@ impl PySearchProgram {
             .map(|(name, program)| (name, program.key.clone()))
             .collect();
         let mut left = max_keys;
-        replace_filters(&self.key, &known, &mut left).map(|key| Self { key })
+        let collation = self.collation;
+        replace_filters(&self.key, &known, &mut left).map(|key| Self { key, collation })
     }
 
-    fn with_uids(&self, numbers: &PyUidMap, saved: &PyUidSet) -> Self {
+    #[pyo3(signature = (numbers, saved, *, collation=0))]
+    fn with_uids(&self, numbers: &PyUidMap, saved: &PyUidSet, collation: u8) -> Self {
         let key = search::with_uids(&self.key, &numbers.map, &saved.set);
-        Self { key }
+        Self { key, collation }
     }
 
     #[getter]
@@ -73,7 +93,8 @@ impl PySearchProgram {
     }
 
     fn aged(&self, seconds: u32) -> Option<Self> {
-        search::aged(&self.key, seconds).map(|key| Self { key })
+        let collation = self.collation;
+        search::aged(&self.key, seconds).map(|key| Self { key, collation })
     }
 
     #[getter]
@@ -81,7 +102,7 @@ impl PySearchProgram {
         search::fuzzy_texts(&self.key)
     }
 
-    #[pyo3(signature = (*, numbers, saved, recent, keywords, now, seen=None, id_bits=0, tolerance=2))]
+    #[pyo3(signature = (*, numbers, saved, recent, keywords, now, seen=None, id_bits=0, tolerance=2, collation=None))]
     #[allow(clippy::too_many_arguments)] // named ones
     fn bind(
         &self,
@@ -93,6 +114,7 @@ impl PySearchProgram {
         seen: Option<&PyUidSet>,
         id_bits: u64,
         tolerance: u8,
+        collation: Option<u8>,
     ) -> PyResult<PyBoundSearch> {
         let wanted = search::keywords(&self.key);
         let sets = match keywords {
@@ -114,6 +136,7 @@ impl PySearchProgram {
                 FUZZY_WORDS => Tolerance::Words,
                 _ => Tolerance::Edits,
             },
+            collation: collation_of(collation.unwrap_or(self.collation)),
         };
         let bound = search::BoundSearch::new(&self.key, &context);
         Ok(PyBoundSearch(Arc::new(bound)))
@@ -231,7 +254,8 @@ impl PyUndecidedMessages {
         else {
             return Ok(Vec::new());
         };
-        let Some(stale) = columns.stale(*place, &self.bound.fields(), *upto) else {
+        let collation = self.bound.collation();
+        let Some(stale) = columns.stale((*place, collation), &self.bound.fields(), *upto) else {
             return Ok(Vec::new());
         };
         let known = |record: &Record| record.uid <= stale.covered;
@@ -248,7 +272,7 @@ impl PyUndecidedMessages {
         let parts = unread.chunks(each);
         Ok(parts
             .map(|part| PyColumnBuilder {
-                builder: ColumnBuilder::new(&stale.fields, part.to_vec()),
+                builder: ColumnBuilder::new(&stale.fields, collation, part.to_vec()),
                 covered,
             })
             .collect())
@@ -264,7 +288,8 @@ impl PyUndecidedMessages {
             let parts: Option<Vec<_>> = parts.collect();
             if let Some(parts) = parts {
                 let range = (covered, asked.upto);
-                asked.columns.add(asked.place, field, range, parts);
+                let key = (asked.place, field, self.bound.collation());
+                asked.columns.add(key, range, parts);
             }
         }
     }

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::of_group::OfGroup;
+use super::search::collation_of;
 use crate::filepool::{KeyBuilder, KeyError, Segments, insert_in_order};
 use crate::index::arrange::{
     Arranged, Arrangement, Arranger, Esearch, KeyColumns, Placed, SortedMessages, in_window,
@@ -70,16 +71,23 @@ impl PyArrangement {
         }
     }
 
-    #[pyo3(signature = (*, found, numbers, columns, mailbox))]
+    #[pyo3(signature = (*, found, numbers, columns, mailbox, collation=0, descending=false))]
+    #[allow(clippy::too_many_arguments)] // named ones
     fn arranger(
         &self,
         found: &PyUidSet,
         numbers: &PyUidMap,
         columns: &PyKeyColumns,
         mailbox: u64,
+        collation: u8,
+        descending: bool,
     ) -> PyArranger {
+        let mut arrangement = self.0.clone();
+        if descending {
+            arrangement.invert_texts();
+        }
         let arranger = Arranger::new(
-            self.0.clone(),
+            (arrangement, collation_of(collation)),
             &found.set,
             &numbers.map,
             &columns.0.cache,
@@ -217,12 +225,23 @@ impl PyArranged {
         self.uids.last().copied()
     }
 
-    fn order(&self, arrangement: &PyArrangement) -> PySortedMessages {
-        let criteria = match &arrangement.0 {
-            Arrangement::Sort(criteria) => criteria.clone(),
+    #[pyo3(signature = (arrangement, *, collation=0, descending=false))]
+    fn order(
+        &self,
+        arrangement: &PyArrangement,
+        collation: u8,
+        descending: bool,
+    ) -> PySortedMessages {
+        let mut arrangement = arrangement.0.clone();
+        if descending {
+            arrangement.invert_texts();
+        }
+        let criteria = match arrangement {
+            Arrangement::Sort(criteria) => criteria,
             Arrangement::Thread(_) => Vec::new(),
         };
-        PySortedMessages(SortedMessages::new(criteria, self.uids.clone()))
+        let collation = collation_of(collation);
+        PySortedMessages(SortedMessages::new(criteria, collation, self.uids.clone()))
     }
 
     fn window(&self, one: i64, other: i64) -> PyUidSet {

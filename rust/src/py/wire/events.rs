@@ -576,7 +576,7 @@ fn search_program(
     program: Option<SearchKey>,
 ) -> PyResult<Option<Py<PySearchProgram>>> {
     program
-        .map(|key| Py::new(py, PySearchProgram { key }))
+        .map(|key| Py::new(py, PySearchProgram { key, collation: 0 }))
         .transpose()
 }
 

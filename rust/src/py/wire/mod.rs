@@ -176,4 +176,6 @@ impl PyFetchItems {
 #[pyclass(frozen, name = "SearchProgram", module = "imapvm._core")]
 pub(crate) struct PySearchProgram {
     pub(crate) key: SearchKey,
+    /// As `bind(collation=)`, if that has none.
+    pub(crate) collation: u8,
 }

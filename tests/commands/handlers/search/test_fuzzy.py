@@ -32,9 +32,14 @@ def distance(needle: str, word: str) -> int:
     return least
 
 
+def casemap(text: str) -> str:
+    """Return a text as i;unicode-casemap compares it, for the letters of these tests."""
+    return unicodedata.normalize("NFKD", text.upper())
+
+
 def score(needle: str, text: str) -> int:
     """Return the relevancy; 0 for a text that does not match."""
-    if needle.casefold() in text.casefold():
+    if casemap(needle) in casemap(text):
         return 100
     least = 100
     for wanted in plain(needle).split():

@@ -88,7 +88,8 @@ async def sort(ctx: SelectedContext, command: Sort) -> Done:
         if by_relevancy:
             write_no_update(ctx.out, command.tag, "order by RELEVANCY")
         else:
-            keep_updated(ctx, kept, order=arranged.order(command.arrangement), uid=command.uid)
+            order = arranged.order(command.arrangement, **_collation(ctx))
+            keep_updated(ctx, kept, order=order, uid=command.uid)
     return search_done(ctx, program)
 
 

@@ -41,7 +41,9 @@ def start_updating(
         raise Refusal("tag of a search with UPDATE is used again", bad=True)
     if program is None:
         return None
-    program = program.with_uids(view.numbers, view.saved)
+    program = program.with_uids(
+        view.numbers, view.saved, collation=ctx.session.comparator.number
+    )
     return StartedUpdate(program, tag, ctx.services.clock())
 
 

@@ -160,6 +160,7 @@ impl Mailbox {
             keyword_sets: &sets_by_keyword(),
             now: NOW,
             tolerance: Tolerance::Edits,
+            collation: Collation::default(),
         };
         BoundSearch::new(key, &context)
     }
@@ -247,7 +248,8 @@ impl Mailbox {
 }
 
 pub(super) fn has(text: &str, needle: &str) -> bool {
-    text.to_lowercase().contains(&needle.to_lowercase())
+    let [text, needle] = [text, needle].map(|text| Collation::default().prepare(text));
+    needle.is_empty() || text.windows(needle.len()).any(|part| part == needle)
 }
 
 /// Contents of a message.

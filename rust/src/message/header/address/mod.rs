@@ -33,8 +33,3 @@ pub(crate) enum Address {
 pub(crate) fn addresses(value: &[u8], limit: usize) -> Vec<Address> {
     parse(value, limit, limit)
 }
-
-/// Return the first of [`addresses`] without reading further.
-pub(crate) fn first_address(value: &[u8]) -> Option<Address> {
-    parse(value, 2, 1).into_iter().next() // a group has a start and an end
-}

@@ -295,5 +295,4 @@ fn a_list_is_bounded_and_its_groups_are_closed() {
     }
     assert_eq!(addresses(b"a@b", 0), []);
     assert_eq!(addresses(b"g:a@b;", 1), []);
-    assert_eq!(first_address(b"g:a@b;"), Some(Address::Group(b"g".into())));
 }
