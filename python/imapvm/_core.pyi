@@ -398,6 +398,14 @@ class Enable:
     """Upper case."""
 
 @final
+class Comparator:
+    """COMPARATOR (RFC 5255)."""
+
+    tag: Final[bytes]
+    orders: Final[tuple[str, ...]]
+    """As received; invalid UTF-8 is replaced."""
+
+@final
 class Select:
     """SELECT and EXAMINE."""
 
@@ -742,6 +750,9 @@ _Event: TypeAlias = (
 FUZZY_NONE: Final[int]
 FUZZY_WORDS: Final[int]
 FUZZY_EDITS: Final[int]
+UNICODE_CASEMAP: Final[int]
+ASCII_CASEMAP: Final[int]
+COMPARE_BYTES: Final[int]
 STORE_REPLACE: Final[int]
 STORE_ADD: Final[int]
 STORE_REMOVE: Final[int]
@@ -1249,8 +1260,14 @@ class SearchProgram:
     @property
     def has_numbers(self) -> bool:
         """True if there are message numbers among the keys; `$` has none."""
-    def with_uids(self, numbers: UidMap, saved: UidSet) -> SearchProgram:
-        """Replace message numbers and `$` by UIDs, for a search that is repeated."""
+    def with_uids(self, numbers: UidMap, saved: UidSet, *, collation: int = 0) -> SearchProgram:
+        """Replace message numbers and `$` by UIDs, for a search that is repeated.
+
+        Args:
+            numbers: the client's message numbers.
+            saved: value of `$`.
+            collation: of `bind`, if that is given none.
+        """
     @property
     def ranges(self) -> int:
         """Number of ranges in all sets of message numbers and UIDs."""
@@ -1283,6 +1300,7 @@ class SearchProgram:
         seen: UidSet | None = None,
         id_bits: int = 0,
         tolerance: int = 2,
+        collation: int | None = None,
     ) -> BoundSearch:
         r"""Resolve sets, keywords and relative dates; unknown message numbers match nothing.
 
@@ -1298,6 +1316,8 @@ class SearchProgram:
             id_bits: in the ids of EMAILID and THREADID, beside those that are stored.
             tolerance: differences that texts after FUZZY may have: FUZZY_NONE, FUZZY_WORDS (order
                 of words, diacritics), FUZZY_EDITS (one edit of each word as well).
+            collation: by which texts are compared: UNICODE_CASEMAP, ASCII_CASEMAP,
+                COMPARE_BYTES.
 
         Raises:
             CorruptError: a keyword set cannot be read.
@@ -1431,7 +1451,14 @@ class Arrangement:
     def by_relevancy(self) -> bool:
         """True if RELEVANCY is a criterion: call `Arranger.score` (RFC 6203 section 6)."""
     def arranger(
-        self, *, found: UidSet, numbers: UidMap, columns: KeyColumns, mailbox: int
+        self,
+        *,
+        found: UidSet,
+        numbers: UidMap,
+        columns: KeyColumns,
+        mailbox: int,
+        collation: int = 0,
+        descending: bool = False,
     ) -> Arranger:
         """Start to arrange messages.
 
@@ -1440,6 +1467,9 @@ class Arrangement:
             numbers: the client's message numbers, which include all of `found`.
             columns: of the mailbox's storage group.
             mailbox: id of the mailbox.
+            collation: by which texts are compared: UNICODE_CASEMAP, ASCII_CASEMAP,
+                COMPARE_BYTES.
+            descending: True to invert the order of texts.
         """
 
 @final
@@ -1520,11 +1550,15 @@ class ArrangedMessages:
         """UID of the last message after SORT."""
     def window(self, one: int, other: int) -> UidSet:
         """Return the UIDs at some positions after SORT; see `UidSet.window`."""
-    def order(self, arrangement: Arrangement) -> SortedMessages:
+    def order(
+        self, arrangement: Arrangement, *, collation: int = 0, descending: bool = False
+    ) -> SortedMessages:
         """Return the order of SORT, to keep it up to date.
 
         Args:
             arrangement: of the command; not by relevancy.
+            collation: as for `arranger`.
+            descending: as for `arranger`.
         """
     def write(self, out: ResponseWriter, max_bytes: int) -> bool:
         """Write the next part of the response; return True if it was the last."""

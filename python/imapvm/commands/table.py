@@ -12,6 +12,7 @@ from imapvm._core import (
     Capability,
     Check,
     Close,
+    Comparator,
     Compress,
     Copy,
     Create,
@@ -60,6 +61,7 @@ from imapvm.commands.handlers import (
     anytime,
     authenticate,
     copy,
+    i18n,
     notify,
     select,
     store,
@@ -163,6 +165,7 @@ TABLE: Final[tuple[CommandRow[Any, Any], ...]] = (
     # section 6.3: authenticated
     Row(Enable,       "ENABLE",       anytime.enable,           NOTHING_SELECTED),
     Row(Compress,     "COMPRESS",     anytime.compress,         SIGNED_IN),
+    Row(Comparator,   "COMPARATOR",   i18n.comparator,          SIGNED_IN),
     Row(Unauthenticate, "UNAUTHENTICATE", authenticate.unauthenticate, SIGNED_IN_OWN, NONE),
     Row(Select,       "SELECT",       select.select,            SIGNED_IN, NONE),
     Row(Select,       "EXAMINE",      select.select,            SIGNED_IN, NONE),

@@ -121,6 +121,8 @@ some 40 bytes of each message and criterion. The least recently used are dropped
 SORT_KEYS_BYTES_MAX: Final = 256 * 1024 * 1024
 """Sort keys that one SORT or THREAD reads, several million messages; more are refused with LIMIT.
 One such command for many messages runs in a process at a time."""
+COMPARATOR_NAME_MAX: Final = 254
+"""Characters of an argument of COMPARATOR (RFC 4790 section 3.2)."""
 FUZZY_TEXTS_MAX: Final = 32
 """Texts after FUZZY in one search: each takes up to 16 KiB, and more time than other texts."""
 ESEARCH_NAMES_MAX: Final = 1000

@@ -103,6 +103,8 @@ class CapabilityRow:
     """Reason for not offering it."""
     value: str | Callable[[Facts], str] = ""
     """Value that follows the name."""
+    unless: str = ""
+    """Capability that includes this one: offered only if that one is disabled."""
 
 
 _LATER: Final = "not built yet"
@@ -183,9 +185,8 @@ TABLE: Final = (
     Row("MESSAGELIMIT", "9738", has_message_limit, value=lambda facts: f"={facts.message_limit}"),
     Row("SAVELIMIT", "9738", has_save_limit, value=lambda facts: f"={facts.save_limit}"),
     Row("UNAUTHENTICATE", "8437", after_login),
-    Row("I18NLEVEL=1", "5255",
-        why_not="SORT and THREAD compare so; SEARCH folds case, but does not decompose"),
-    Row("I18NLEVEL=2", "5255", why_not=_LATER),
+    Row("I18NLEVEL=1", "5255", after_login, unless="I18NLEVEL=2"),
+    Row("I18NLEVEL=2", "5255", after_login),
     Row("OBJECTID+", "draft-ietf-mailmaint-imap-objectid-bis",
         why_not="a draft: beside OBJECTID, all copies of a message would need the same flags"),
     Row("CONTEXT=SEARCH", "5267", why_not=_LATER),
@@ -219,7 +220,10 @@ def capabilities(facts: Facts, disabled: Collection[str] = ()) -> str:
     return " ".join(
         row.name + (row.value if isinstance(row.value, str) else row.value(facts))
         for row in TABLE
-        if row.when is not None and row.when(facts) and row.name not in disabled
+        if row.when is not None
+        and row.when(facts)
+        and row.name not in disabled
+        and (not row.unless or row.unless in disabled)
     )
 
 

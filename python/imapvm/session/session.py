@@ -3,6 +3,7 @@
 import secrets
 from typing import Any, Final, Generic, TypeVar
 
+from imapvm.session.comparators import DEFAULT, Collation
 from imapvm.session.interest import ALL_EVENTS, Interest, SelectedEvents
 from imapvm.session.states import State
 from imapvm.session.syntax import NOTHING_DISABLED, Disabled
@@ -34,6 +35,7 @@ class Session(Generic[StoreT]):
         "aborted",
         "annotations",
         "client",
+        "comparator",
         "condstore",
         "disabled",
         "enabled",
@@ -87,6 +89,8 @@ class Session(Generic[StoreT]):
         """Events that the client has chosen; None before NOTIFY."""
         self.watch: Watch[StoreT, Any] | None = None
         """Notifications about mailboxes that are not selected; None without any."""
+        self.comparator: Collation = DEFAULT
+        """Comparator of SEARCH, SORT and THREAD."""
         self.errors = 0
         """Malformed or refused commands before login, failed logins included."""
         self.over = False
@@ -124,6 +128,7 @@ class Session(Generic[StoreT]):
         self.login_epoch = 0
         self.enabled.clear()
         self.condstore = False
+        self.comparator = DEFAULT
 
     def set_interest(self, interest: Interest, watch: Watch[StoreT, Any] | None) -> None:
         """Set the events that the client has chosen by NOTIFY."""

@@ -66,8 +66,8 @@ mod _core {
     #[pymodule_export]
     use super::wire::{
         Append, AppendData, AppendEnd, AppendMessage, AppendMessageEnd, AppendText, AppendUrl,
-        Authenticate, CancelUpdate, Capability, Check, Close, CommandReader, Compress, Copy,
-        Create, Delete, DeleteAcl, Enable, Expunge, Fetch, GetAcl, GetMetadata, GetQuota,
+        Authenticate, CancelUpdate, Capability, Check, Close, CommandReader, Comparator, Compress,
+        Copy, Create, Delete, DeleteAcl, Enable, Expunge, Fetch, GetAcl, GetMetadata, GetQuota,
         GetQuotaRoot, Id, Idle, IdleDone, List, ListRights, LiteralWanted, Login, Logout, Lsub,
         Malformed, Move, MultiSearch, MyRights, Namespace, Noop, Notify, PyDisabledSyntax,
         PyDotReader, PyFetchItems, PyLimits, PyListMatcher, PyMessageUrl, PyResponseWriter,
@@ -81,6 +81,12 @@ mod _core {
     const FUZZY_WORDS: u8 = super::index::FUZZY_WORDS;
     #[pymodule_export]
     const FUZZY_EDITS: u8 = super::index::FUZZY_EDITS;
+    #[pymodule_export]
+    const UNICODE_CASEMAP: u8 = super::index::UNICODE_CASEMAP;
+    #[pymodule_export]
+    const ASCII_CASEMAP: u8 = super::index::ASCII_CASEMAP;
+    #[pymodule_export]
+    const COMPARE_BYTES: u8 = super::index::COMPARE_BYTES;
     #[pymodule_export]
     const STORE_REPLACE: u8 = super::wire::STORE_REPLACE;
     #[pymodule_export]

@@ -74,6 +74,10 @@ pub enum Verb {
     Enable {
         names: Vec<String>,
     },
+    /// Each as received.
+    Comparator {
+        orders: Vec<String>,
+    },
     /// SELECT and EXAMINE.
     Select {
         mailbox: String,

@@ -25,7 +25,7 @@ PLAIN_CODES = frozenset(
     b" AUTHORIZATIONFAILED EXPIRED PRIVACYREQUIRED CONTACTADMIN NOPERM INUSE EXPUNGEISSUED"
     b" CORRUPTION SERVERBUG CLIENTBUG CANNOT LIMIT OVERQUOTA ALREADYEXISTS NONEXISTENT NOTSAVED"
     b" HASCHILDREN CLOSED UNKNOWN-CTE NOMODSEQ USEATTR TOOBIG COMPRESSIONACTIVE"
-    b" NOTIFICATIONOVERFLOW UIDREQUIRED TOOFEW TOOMANY".split()
+    b" NOTIFICATIONOVERFLOW UIDREQUIRED TOOFEW TOOMANY BADCOMPARATOR".split()
 )
 
 
@@ -109,6 +109,7 @@ class Reader(Tokens):
             "LISTRIGHTS": self._list_rights,
             "MYRIGHTS": self._my_rights,
             "ID": self._id,
+            "COMPARATOR": self._comparator,
         }
         if kind not in readers:
             raise self.fail("a known response before this")
@@ -117,6 +118,14 @@ class Reader(Tokens):
     def _after_space(self, read: Callable[[], Any]) -> Any:
         self.take(b" ")
         return read()
+
+    def _comparator(self) -> list[bytes]:
+        """Parse COMPARATOR: the active one, and all that match (RFC 5255 section 4.10)."""
+        self.take(b" ")
+        found = [self.astring()]
+        if self.took(b" "):
+            found += self.many(self.astring, empty=False)
+        return found
 
     def _conditional(self, tag: str, kind: str) -> Response:
         code = None

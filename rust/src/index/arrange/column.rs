@@ -196,7 +196,7 @@ impl KeyColumn {
     /// Return the text of an entry; None if the column has no texts.
     pub(super) fn text(&self, at: usize) -> Option<&[u8]> {
         match &self.values {
-            Values::Texts(_, texts) => Some(texts.get(at)),
+            Values::Texts(.., texts) => Some(texts.get(at)),
             _ => None,
         }
     }

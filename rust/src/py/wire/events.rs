@@ -66,6 +66,8 @@ events! {
     Login { tag: Py<PyBytes>, user: Py<PyBytes>, password: Py<PyBytes> }
     /// ENABLE.
     Enable { tag: Py<PyBytes>, names: Py<PyTuple> }
+    /// COMPARATOR.
+    Comparator { tag: Py<PyBytes>, orders: Py<PyTuple> }
     /// SELECT and EXAMINE.
     Select { tag: Py<PyBytes>, mailbox: String, read_only: bool, condstore: bool, qresync: Option<QresyncParts> }
     /// CREATE.
@@ -261,11 +263,14 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
             }
             .into_bound_py_any(py)
         }
-        Verb::Enable { names } => Enable {
-            tag,
-            names: words(py, &names)?,
+        Verb::Enable { names } => {
+            let names = words(py, &names)?;
+            Enable { tag, names }.into_bound_py_any(py)
         }
-        .into_bound_py_any(py),
+        Verb::Comparator { orders } => {
+            let orders = words(py, &orders)?;
+            Comparator { tag, orders }.into_bound_py_any(py)
+        }
         Verb::Append { mailbox } => Append { tag, mailbox }.into_bound_py_any(py),
         Verb::GetQuota { root } => GetQuota { tag, root }.into_bound_py_any(py),
         Verb::GetQuotaRoot { mailbox } => GetQuotaRoot { tag, mailbox }.into_bound_py_any(py),

@@ -1,4 +1,4 @@
-//! ID, LOGIN, AUTHENTICATE, ENABLE, COMPRESS.
+//! ID, LOGIN, AUTHENTICATE, ENABLE, COMPRESS, COMPARATOR.
 
 use super::{lossy, one_of, parenthesised, upper_atom};
 use crate::wire::command::Verb;
@@ -75,6 +75,21 @@ pub(super) fn enable(input: &mut Cursor<'_>) -> Parsed<Verb> {
         }
         input.space()?;
     }
+}
+
+/// ```abnf
+/// comparator-cmd    = "COMPARATOR" *(SP comp-order-quoted)
+/// comp-order-quoted = astring
+/// ```
+/// RFC 5255 section 4.10. The command's own rules for the strings are not checked here.
+pub(super) fn strings(input: &mut Cursor<'_>, what: &'static str) -> Parsed<Vec<String>> {
+    let mut strings = Vec::new();
+    while !input.at_end() {
+        input.space()?;
+        input.room(strings.len(), what)?;
+        strings.push(lossy(&input.astring("a string")?));
+    }
+    Ok(strings)
 }
 
 /// ```abnf

@@ -29,6 +29,7 @@ const NAMES: &[&str] = &[
     "CAPABILITY",
     "CHECK",
     "CLOSE",
+    "COMPARATOR",
     "COMPRESS",
     "COPY",
     "CREATE",
@@ -226,6 +227,9 @@ fn verb(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
         "CLOSE" => Ok(Verb::Close),
         "UNSELECT" => Ok(Verb::Unselect),
         "UNAUTHENTICATE" => Ok(Verb::Unauthenticate),
+        "COMPARATOR" => {
+            access::strings(input, "comparators").map(|orders| Verb::Comparator { orders })
+        }
         "EXPUNGE" => Ok(Verb::Expunge { uids: None }),
         "UID EXPUNGE" => {
             input.space()?;

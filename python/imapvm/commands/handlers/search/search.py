@@ -265,6 +265,7 @@ def _bind(
         seen=reader.private_seen(mailbox),
         id_bits=reader.id_bits,
         tolerance=tolerance,
+        collation=ctx.session.comparator.number,
     )
 
 

@@ -88,7 +88,10 @@ async def sort(ctx: SelectedContext, command: Sort) -> Done:
         if by_relevancy:
             write_no_update(ctx.out, command.tag, "order by RELEVANCY")
         else:
-            order = arranged.order(command.arrangement, **_collation(ctx))
+            chosen = ctx.session.comparator
+            order = arranged.order(
+                command.arrangement, collation=chosen.number, descending=chosen.descending
+            )
             keep_updated(ctx, kept, order=order, uid=command.uid)
     return search_done(ctx, program)
 
@@ -168,7 +171,12 @@ async def _read_index(
     """Read the index of the messages; return builders of their keys that are not in memory."""
     view, store = ctx.view, ctx.store
     arranger = command.arrangement.arranger(
-        found=found, numbers=view.numbers, columns=store.key_columns, mailbox=view.mailbox
+        found=found,
+        numbers=view.numbers,
+        columns=store.key_columns,
+        mailbox=view.mailbox,
+        collation=ctx.session.comparator.number,
+        descending=ctx.session.comparator.descending,
     )
     remaining = arranger.wanted
     while remaining:

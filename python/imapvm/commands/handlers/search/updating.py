@@ -41,9 +41,7 @@ def start_updating(
         raise Refusal("tag of a search with UPDATE is used again", bad=True)
     if program is None:
         return None
-    program = program.with_uids(
-        view.numbers, view.saved, collation=ctx.session.comparator.number
-    )
+    program = program.with_uids(view.numbers, view.saved, collation=ctx.session.comparator.number)
     return StartedUpdate(program, tag, ctx.services.clock())
 
 

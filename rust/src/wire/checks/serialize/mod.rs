@@ -147,6 +147,13 @@ fn verb(out: &mut CommandText, verb: &Verb) {
             out.put("ENABLE ");
             out.words(names);
         }
+        Verb::Comparator { orders } => {
+            out.put("COMPARATOR");
+            for string in orders {
+                out.put(" ");
+                out.string(string.as_bytes());
+            }
+        }
         Verb::Select {
             mailbox,
             read_only,
