@@ -1,6 +1,7 @@
 """The extension as Python sees it: IMAP grammar, message metadata, index and search.
 
-Nothing here reads a clock, starts a thread or calls back into Python. `DataFile` maps a file that
+Nothing here reads a clock, starts a thread or calls back into Python, except that a response writer
+calls its translation. `DataFile` maps a file that
 is open already; everything else works on its arguments and on its own state. A client's error is a
 value (`Malformed`, None); an exception is our own bug, except where `CorruptError` is named.
 
@@ -8,7 +9,7 @@ A parameter annotated `Buffer` takes `bytes` or a read-only memoryview, which is
 call only. Results are owned by the caller.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final, Protocol, TypeAlias, final
 
@@ -396,6 +397,14 @@ class Enable:
     tag: Final[bytes]
     names: Final[tuple[str, ...]]
     """Upper case."""
+
+@final
+class Language:
+    """LANGUAGE (RFC 5255)."""
+
+    tag: Final[bytes]
+    ranges: Final[tuple[str, ...]]
+    """As received; invalid UTF-8 is replaced."""
 
 @final
 class Comparator:
@@ -810,6 +819,10 @@ class ResponseWriter:
         """Write `tag OK [code] text`; other than printable ASCII in `text` becomes `?`."""
     def condition(self, status: str, text: str, code: str | None = None) -> None:
         """Write `* OK [code] text`."""
+    def set_translation(self, translate: Callable[[str], str] | None) -> None:
+        """Translate the texts of `tagged`, `condition` and `prompt`, and write them in UTF-8."""
+    def prompt(self, text: str) -> None:
+        """Write `+ text` with human-readable text."""
     def continuation(self, text: Buffer = b"") -> None:
         """Write `+ text`."""
     def exists(self, count: int) -> None: ...

@@ -213,6 +213,16 @@ def sort_all(server: Demo) -> Iterator[None]:
     client.pipeline([b"UID SORT RETURN (COUNT ALL) (SUBJECT) UTF-8 UNSEEN"] * 8)
 
 
+def sort_by_comparators(server: Demo) -> Iterator[None]:
+    client = Client(server.imap, "load")
+    client.done("SELECT many")
+    yield
+    patterns = b" ".join([b"*".join([b"x"] * 120)] * 100)
+    for name in (b"i;octet", b"i;ascii-casemap", b"-i;unicode-casemap") * 2:
+        client.done(b"COMPARATOR %b %b" % (name, patterns))
+        client.pipeline([b"SORT (SUBJECT DISPLAYFROM) UTF-8 ALL", b"SEARCH SUBJECT 1 FROM x"] * 2)
+
+
 def thread_all(server: Demo) -> Iterator[None]:
     client = Client(server.imap, "load")
     client.done("SELECT many")
@@ -776,6 +786,7 @@ ATTACKS = (
     Row("RENAME with 9,900 mailboxes below, twice", rename_top),
     Row("RENAME INBOX of 200,000 messages", rename_inbox),
     Row("16 x SORT of 200,000 messages, 2 clients", sort_all, 2),
+    Row("12 x SORT and SEARCH of 200,000 messages by three comparators", sort_by_comparators),
     Row("12 x THREAD of 200,000 messages, 2 clients", thread_all, 2),
     Row("8 x THREAD of 20,000 messages that refer to each other in a circle", thread_circle),
     Row("STORE of 200,000 messages, SILENT and with responses", store_all),

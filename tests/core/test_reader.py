@@ -66,6 +66,8 @@ COMMANDS = [
     (b"AUTHENTICATE X", _core.Authenticate, {"mechanism": "X", "initial": None}),
     (b'LOGIN joe "p w"', _core.Login, {"user": b"joe", "password": b"p w"}),
     (b"ENABLE imap4rev2 X", _core.Enable, {"names": ("IMAP4REV2", "X")}),
+    (b'LANGUAGE de "*"', _core.Language, {"ranges": ("de", "*")}),
+    (b"LANGUAGE", _core.Language, {"ranges": ()}),
     (b"COMPARATOR i;octet", _core.Comparator, {"orders": ("i;octet",)}),
     (
         b"SELECT inbox",

@@ -99,7 +99,7 @@ def run(ctx: Context, event: Event) -> Suspended[None] | None:
         Disconnected: here or from the awaitable: the connection is closed.
     """
     if type(event) is LiteralWanted:
-        ctx.out.continuation(b"ready for literal")
+        ctx.out.prompt("ready for literal")
         return None
     if type(event) is Malformed:
         _refuse_malformed(ctx, event)

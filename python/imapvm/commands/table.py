@@ -27,6 +27,7 @@ from imapvm._core import (
     GetQuotaRoot,
     Id,
     Idle,
+    Language,
     List,
     ListRights,
     Login,
@@ -158,6 +159,7 @@ TABLE: Final[tuple[CommandRow[Any, Any], ...]] = (
     Row(Noop,         "NOOP",         anytime.noop,             ANY),
     Row(Logout,       "LOGOUT",       anytime.logout,           ANY),
     Row(Id,           "ID",           anytime.identify,         ANY),
+    Row(Language,     "LANGUAGE",     i18n.language,            ANY),
     # section 6.2: not authenticated
     Row(StartTls,     "STARTTLS",     authenticate.starttls,    NOT_AUTHENTICATED),
     Row(Authenticate, "AUTHENTICATE", authenticate.authenticate, NOT_AUTHENTICATED),

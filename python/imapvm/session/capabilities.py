@@ -192,7 +192,7 @@ TABLE: Final = (
     Row("CONTEXT=SEARCH", "5267", why_not=_LATER),
     Row("CONTEXT=SORT", "5267", why_not=_LATER),
     Row("FILTERS", "5466", after_login),
-    Row("LANGUAGE", "5255", why_not="all texts are in \"i-default\"; RFC 5255 section 3.1"),
+    Row("LANGUAGE", "5255", always),
     Row("IMAPSIEVE=", "6785", why_not="needs Sieve"),
     Row("URLAUTH", "4467", why_not="lets others read mail by a link; no current client uses it"),
     Row("CONVERT", "5259", why_not="converting attachments opens the server to attacks"),

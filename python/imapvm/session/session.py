@@ -5,6 +5,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from imapvm.session.comparators import DEFAULT, Collation
 from imapvm.session.interest import ALL_EVENTS, Interest, SelectedEvents
+from imapvm.session.languages import I_DEFAULT, TextLanguage
 from imapvm.session.states import State
 from imapvm.session.syntax import NOTHING_DISABLED, Disabled
 from imapvm.session.update_form import FORMS, UpdateForm
@@ -42,6 +43,7 @@ class Session(Generic[StoreT]):
         "errors",
         "id",
         "interest",
+        "language",
         "login_epoch",
         "over",
         "peer",
@@ -91,6 +93,8 @@ class Session(Generic[StoreT]):
         """Notifications about mailboxes that are not selected; None without any."""
         self.comparator: Collation = DEFAULT
         """Comparator of SEARCH, SORT and THREAD."""
+        self.language: TextLanguage = I_DEFAULT
+        """Language of human-readable text."""
         self.errors = 0
         """Malformed or refused commands before login, failed logins included."""
         self.over = False
@@ -129,6 +133,7 @@ class Session(Generic[StoreT]):
         self.enabled.clear()
         self.condstore = False
         self.comparator = DEFAULT
+        self.language = I_DEFAULT
 
     def set_interest(self, interest: Interest, watch: Watch[StoreT, Any] | None) -> None:
         """Set the events that the client has chosen by NOTIFY."""

@@ -75,6 +75,10 @@ pub enum Verb {
         names: Vec<String>,
     },
     /// Each as received.
+    Language {
+        ranges: Vec<String>,
+    },
+    /// Each as received.
     Comparator {
         orders: Vec<String>,
     },

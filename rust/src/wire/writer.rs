@@ -74,9 +74,16 @@ enum Unfinished {
 pub struct ResponseWriter {
     waiting: Vec<u8>,
     unfinished: Unfinished,
+    /// Human-readable text is UTF-8, not ASCII (RFC 5255 section 3.5).
+    has_utf8_texts: bool,
 }
 
 impl ResponseWriter {
+    /// Write human-readable text in UTF-8 from now on, or in ASCII.
+    pub fn set_utf8_texts(&mut self, on: bool) {
+        self.has_utf8_texts = on;
+    }
+
     /// Return the number of buffered bytes.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -219,8 +226,25 @@ impl ResponseWriter {
             self.printable(code);
             self.waiting.extend_from_slice(b"] ");
         }
-        self.printable(text);
+        self.text(text);
         self.waiting.extend_from_slice(b"\r\n");
+    }
+
+    /// ```abnf
+    /// resp-text      = ["[" resp-text-code "]" SP] UTF8-TEXT-CHAR *(UTF8-TEXT-CHAR / "[")
+    /// UTF8-TEXT-CHAR = %x20-5A / %x5C-7E / UTF8-2 / UTF8-3 / UTF8-4
+    /// ```
+    /// RFC 5255 section 3.5.
+    fn text(&mut self, text: &str) {
+        if !self.has_utf8_texts {
+            return self.printable(text);
+        }
+        let bytes = &mut [0; 4];
+        for char in text.chars() {
+            let char = if char.is_ascii_control() { '?' } else { char };
+            self.waiting
+                .extend_from_slice(char.encode_utf8(bytes).as_bytes());
+        }
     }
 
     /// Check text before it is written: it cannot end its line early.
@@ -247,6 +271,18 @@ impl ResponseWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_ascii_unless_they_may_be_utf8() {
+        let mut out = ResponseWriter::default();
+        out.condition("OK", "Größe\r\n\u{85}", None);
+        out.set_utf8_texts(true);
+        out.condition("OK", "Größe\r\n", Some("X ü"));
+        out.set_utf8_texts(false);
+        out.tagged(b"a", "NO", "ü", None);
+        let expected = "* OK Gr??e???\r\n* OK [X ?] Größe??\r\na NO ?\r\n";
+        assert_eq!(out.take(), expected.as_bytes());
+    }
 
     #[test]
     fn unfinished_responses_are_removed_unless_their_start_was_taken() {
@@ -320,8 +356,8 @@ mod tests {
         ] {
             ROOM.take();
             let mut out = ResponseWriter {
-                unfinished: Unfinished::Nothing,
                 waiting: Vec::with_capacity(bytes),
+                ..ResponseWriter::default()
             };
             out.raw(b"long");
             assert_eq!(out.take_with(<[u8]>::to_vec), b"long");

@@ -110,6 +110,7 @@ class Reader(Tokens):
             "MYRIGHTS": self._my_rights,
             "ID": self._id,
             "COMPARATOR": self._comparator,
+            "LANGUAGE": self._language,
         }
         if kind not in readers:
             raise self.fail("a known response before this")
@@ -118,6 +119,14 @@ class Reader(Tokens):
     def _after_space(self, read: Callable[[], Any]) -> Any:
         self.take(b" ")
         return read()
+
+    def _language(self) -> list[bytes]:
+        """Parse LANGUAGE: the new one, or a list; texts are UTF-8 then (RFC 5255 section 3.5)."""
+        self.take(b" ")
+        found = self.many(self.astring, empty=False)
+        if len(found) == 1:
+            self.utf8_texts = found != [b"i-default"]
+        return found
 
     def _comparator(self) -> list[bytes]:
         """Parse COMPARATOR: the active one, and all that match (RFC 5255 section 4.10)."""
@@ -134,7 +143,9 @@ class Reader(Tokens):
             self.take(b"]")
             if not self.took(b" ") or self.ahead(b"\r"):
                 raise self.fail("SP and text (RFC 3501)")
-        rest = re.compile(rb"[^\r\n\x00]*" if self.utf8 else rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*")
+        rest = re.compile(
+            rb"[^\r\n\x00]*" if self.utf8 or self.utf8_texts else rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*"
+        )
         text = self.taken(rest, "text")
         if not text and kind != "+":
             raise self.fail("text (RFC 3501)")
@@ -460,6 +471,9 @@ class Reader(Tokens):
                 prefix = self.string()
                 self.take(b" ")
                 spaces.append((prefix, None if self.took(b"NIL") else self.quoted()))
+                if self.took(b' "TRANSLATION" ('):  # RFC 5255 section 3.5
+                    self.string()
+                    self.take(b")")
                 self.take(b")")
             found.append(spaces)
         return found

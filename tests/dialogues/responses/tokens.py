@@ -26,6 +26,7 @@ class Tokens:
         self.data = data
         self.at = 0
         self.utf8 = utf8
+        self.utf8_texts = False
         self.rev2 = False
 
     # bytes

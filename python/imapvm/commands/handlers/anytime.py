@@ -134,7 +134,7 @@ async def idle(ctx: Context, _command: Idle) -> Done:
 
     Without a selected mailbox there are no updates, and the connection stays open.
     """
-    ctx.out.continuation(b"idling")
+    ctx.out.prompt("idling")
     await ctx.flush()
     match await ctx.idle():
         case IdleDone():

@@ -59,6 +59,7 @@ def unauthenticate(ctx: Context, _command: Unauthenticate) -> Done:
     """
     LOG.info("logout", extra={**ctx.session.log_fields(), "reason": "UNAUTHENTICATE"})
     ctx.sign_out()
+    ctx.out.set_translation(None)
     return Done(afterwards=ctx.stop_compression) if ctx.channel.is_compressed else DONE
 
 

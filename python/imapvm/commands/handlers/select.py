@@ -160,7 +160,7 @@ def _write(ctx: AccountContext, opened: Opened, *, read_only: bool) -> None:
     if session.offers("OBJECTID"):
         optional += b"* OK [MAILBOXID (%b)] mailbox id\r\n" % mailbox_id(mailbox).encode()
     # One piece: a call for each line would cost as much as reading the mailbox.
-    ctx.out.raw(
+    lines = (
         b"* FLAGS (%b)\r\n"
         b"* %d EXISTS\r\n"
         b"%b"
@@ -178,6 +178,8 @@ def _write(ctx: AccountContext, opened: Opened, *, read_only: bool) -> None:
             optional,
         )
     )
+    language = ctx.session.language
+    ctx.out.raw(lines if language.is_english else language.translate_lines(lines))
 
 
 async def close(ctx: SelectedContext, _command: Close) -> Done:

@@ -66,6 +66,8 @@ events! {
     Login { tag: Py<PyBytes>, user: Py<PyBytes>, password: Py<PyBytes> }
     /// ENABLE.
     Enable { tag: Py<PyBytes>, names: Py<PyTuple> }
+    /// LANGUAGE.
+    Language { tag: Py<PyBytes>, ranges: Py<PyTuple> }
     /// COMPARATOR.
     Comparator { tag: Py<PyBytes>, orders: Py<PyTuple> }
     /// SELECT and EXAMINE.
@@ -266,6 +268,10 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
         Verb::Enable { names } => {
             let names = words(py, &names)?;
             Enable { tag, names }.into_bound_py_any(py)
+        }
+        Verb::Language { ranges } => {
+            let ranges = words(py, &ranges)?;
+            Language { tag, ranges }.into_bound_py_any(py)
         }
         Verb::Comparator { orders } => {
             let orders = words(py, &orders)?;
@@ -571,7 +577,6 @@ fn set(py: Python<'_>, set: SequenceSet) -> PyResult<Py<PySequenceSet>> {
     Py::new(py, PySequenceSet { set })
 }
 
-/// Return pairs of a keyword in upper case and a tuple of names.
 fn ends(window: Window) -> (i64, i64) {
     (window.one, window.other)
 }

@@ -68,6 +68,27 @@ impl PyListMatcher {
 #[pyclass(name = "ResponseWriter", module = "imapvm._core")]
 pub(crate) struct PyResponseWriter {
     pub(crate) writer: ResponseWriter,
+    /// Translates human-readable text: LANGUAGE. None costs nothing.
+    translate: Option<Py<PyAny>>,
+}
+
+impl PyResponseWriter {
+    /// Call `write` with a text in the language of the client.
+    fn translated(
+        &mut self,
+        py: Python<'_>,
+        text: &str,
+        write: impl FnOnce(&mut ResponseWriter, &str),
+    ) -> PyResult<()> {
+        match &self.translate {
+            None => write(&mut self.writer, text),
+            Some(translate) => {
+                let text: String = translate.call1(py, (text,))?.extract(py)?;
+                write(&mut self.writer, &text);
+            }
+        }
+        Ok(())
+    }
 }
 
 #[pymethods]
@@ -76,6 +97,7 @@ impl PyResponseWriter {
     fn new() -> Self {
         Self {
             writer: ResponseWriter::default(),
+            translate: None,
         }
     }
 
@@ -104,13 +126,36 @@ impl PyResponseWriter {
     }
 
     #[pyo3(signature = (tag, status, text, code = None))]
-    fn tagged(&mut self, tag: ReadBuffer<'_>, status: &str, text: &str, code: Option<&str>) {
-        self.writer.tagged(&tag, status, text, code);
+    fn tagged(
+        &mut self,
+        py: Python<'_>,
+        tag: ReadBuffer<'_>,
+        status: &str,
+        text: &str,
+        code: Option<&str>,
+    ) -> PyResult<()> {
+        self.translated(py, text, |out, text| out.tagged(&tag, status, text, code))
+    }
+
+    #[pyo3(signature = (translate))]
+    fn set_translation(&mut self, translate: Option<Py<PyAny>>) {
+        self.writer.set_utf8_texts(translate.is_some());
+        self.translate = translate;
+    }
+
+    fn prompt(&mut self, py: Python<'_>, text: &str) -> PyResult<()> {
+        self.translated(py, text, |out, text| out.continuation(text.as_bytes()))
     }
 
     #[pyo3(signature = (status, text, code = None))]
-    fn condition(&mut self, status: &str, text: &str, code: Option<&str>) {
-        self.writer.condition(status, text, code);
+    fn condition(
+        &mut self,
+        py: Python<'_>,
+        status: &str,
+        text: &str,
+        code: Option<&str>,
+    ) -> PyResult<()> {
+        self.translated(py, text, |out, text| out.condition(status, text, code))
     }
 
     #[pyo3(signature = (text = None), text_signature = "($self, text=b'')")]

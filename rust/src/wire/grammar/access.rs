@@ -1,4 +1,4 @@
-//! ID, LOGIN, AUTHENTICATE, ENABLE, COMPRESS, COMPARATOR.
+//! ID, LOGIN, AUTHENTICATE, ENABLE, COMPRESS, LANGUAGE, COMPARATOR.
 
 use super::{lossy, one_of, parenthesised, upper_atom};
 use crate::wire::command::Verb;
@@ -78,10 +78,12 @@ pub(super) fn enable(input: &mut Cursor<'_>) -> Parsed<Verb> {
 }
 
 /// ```abnf
+/// language-cmd      = "LANGUAGE" *(SP lang-range-quoted)
+/// lang-range-quoted = astring
 /// comparator-cmd    = "COMPARATOR" *(SP comp-order-quoted)
 /// comp-order-quoted = astring
 /// ```
-/// RFC 5255 section 4.10. The command's own rules for the strings are not checked here.
+/// RFC 5255 sections 3.5 and 4.10. The command's own rules for the strings are not checked here.
 pub(super) fn strings(input: &mut Cursor<'_>, what: &'static str) -> Parsed<Vec<String>> {
     let mut strings = Vec::new();
     while !input.at_end() {

@@ -46,6 +46,7 @@ const NAMES: &[&str] = &[
     "GETQUOTAROOT",
     "ID",
     "IDLE",
+    "LANGUAGE",
     "LIST",
     "LISTRIGHTS",
     "LOGIN",
@@ -227,6 +228,9 @@ fn verb(name: &'static str, input: &mut Cursor<'_>) -> Parsed<Verb> {
         "CLOSE" => Ok(Verb::Close),
         "UNSELECT" => Ok(Verb::Unselect),
         "UNAUTHENTICATE" => Ok(Verb::Unauthenticate),
+        "LANGUAGE" => {
+            access::strings(input, "language ranges").map(|ranges| Verb::Language { ranges })
+        }
         "COMPARATOR" => {
             access::strings(input, "comparators").map(|orders| Verb::Comparator { orders })
         }

@@ -79,7 +79,7 @@ class Upload:
         """Write "+" for a literal that is a URL; raise for what is malformed."""
         match event:
             case LiteralWanted():
-                self.ctx.out.continuation(b"ready for literal")
+                self.ctx.out.prompt("ready for literal")
             case Malformed(fatal=True) as malformed:
                 raise Hangup(malformed.message)
             case Malformed() as malformed:
@@ -162,7 +162,7 @@ class Upload:
     def _accept_literal(self, *, waits: bool) -> None:
         self.ctx.reader.accept_literal()
         if waits:
-            self.ctx.out.continuation(b"ready for literal")
+            self.ctx.out.prompt("ready for literal")
 
 
 def _too_big() -> Refusal:

@@ -1,7 +1,7 @@
 """CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, NAMESPACE (RFC 9051 sections 6.3.4 to 6.3.10)."""
 
-from imapvm._core import Create, Delete, Namespace, Rename, Subscribe, Unsubscribe
-from imapvm.commands.context import AccountContext
+from imapvm._core import Create, Delete, Namespace, Rename, Subscribe, Unsubscribe, mailbox_name
+from imapvm.commands.context import AccountContext, Context
 from imapvm.commands.handlers.mailboxes.names import (
     existing_name,
     mailbox_id,
@@ -91,9 +91,23 @@ def _note_own_names(ctx: AccountContext, store: AccountStore, *names: str) -> No
 
 
 def namespace(ctx: AccountContext, _command: Namespace) -> Done:
-    """Write the namespaces: personal, of other users, and shared if there is one (RFC 2342)."""
+    """Write the namespaces."""
+    write_namespaces(ctx)
+    return DONE
+
+
+def write_namespaces(ctx: Context) -> None:
+    """Write the namespaces: personal, of other users, and shared if there is one (RFC 2342).
+
+    With translations of the prefixes in the language of the client (RFC 5255 section 3.4).
+    """
     shared = ctx.services.pool.accounts.shared_account()
     prefixes = ("", OTHER_USERS, SHARED if shared is not None else None)
-    words = ("NIL" if one is None else f'(("{one}" "{DELIMITER}"))' for one in prefixes)
-    ctx.out.untagged(f"NAMESPACE {' '.join(words)}".encode())
-    return DONE
+    words = []
+    for one in prefixes:
+        translation = b""
+        if one is not None and (translated := ctx.session.language.namespaces.get(one)):
+            text = mailbox_name(translated, utf8=False).strip(b'"')
+            translation = b' "TRANSLATION" ("%b")' % text
+        words.append(b"NIL" if one is None else b'(("%b" "/"%b))' % (one.encode(), translation))
+    ctx.out.untagged(b"NAMESPACE " + b" ".join(words))

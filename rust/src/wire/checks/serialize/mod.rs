@@ -147,9 +147,13 @@ fn verb(out: &mut CommandText, verb: &Verb) {
             out.put("ENABLE ");
             out.words(names);
         }
-        Verb::Comparator { orders } => {
-            out.put("COMPARATOR");
-            for string in orders {
+        Verb::Language { ranges: strings } | Verb::Comparator { orders: strings } => {
+            out.put(if matches!(verb, Verb::Language { .. }) {
+                "LANGUAGE"
+            } else {
+                "COMPARATOR"
+            });
+            for string in strings {
                 out.put(" ");
                 out.string(string.as_bytes());
             }
