@@ -351,6 +351,21 @@ async def test_a_mailbox_that_cannot_be_seen_takes_as_many_reads_as_none(
         assert unknown == counts["Other"], form
 
 
+@pytest.mark.parametrize(
+    "form", ["STATUS {} (MESSAGES)", "SELECT {}", "SUBSCRIBE {}", "CREATE {}/x"]
+)
+async def test_names_in_utf7_tell_nothing_of_decoded_ones(alice, bob, reads, form):
+    """After ENABLE UTF8=ACCEPT, a name is decoded if that exists: hidden ones do not."""
+    for name in (b"&AOk-", b"&AOk-/Deep", b"&AOo-/Deep/Deeper"):
+        await send(alice, b'a CREATE "%b"\r\n' % name)
+    await send(bob, b"b ENABLE UTF8=ACCEPT\r\n")
+    names = ["&AOk-", "&AOo-", "&AOs-"]  # hidden, with hidden ones below it; absent
+    answers = [await ask(bob, form, name) for name in names]
+    assert answers[0] == answers[1] == answers[2]
+    counts = [await counted(bob, reads, form, OWNER + name) for name in names]
+    assert counts[0] == counts[1] == counts[2]
+
+
 async def counted(ctx, reads, form, full):
     await send(ctx, b"u NOTIFY NONE\r\nu SELECT INBOX\r\n")
     reads.clear()
