@@ -13,6 +13,19 @@ class NaiveMessage:
     modseq: int
 
 
+def as_expected(message: NaiveMessage, mode, flags, keywords, *, presence) -> bool:
+    """Return True if no flag that is added is set, and all that are removed are.
+
+    With `presence` (UNCHANGEDSINCE 0), if there is no system flag, and no keyword is set.
+    """
+    named, had = ({one.lower() for one in words} for words in (keywords, message.keywords))
+    if mode == "replace" or (presence and flags):
+        return False
+    if mode == "add" or presence:
+        return not message.flags & flags and not named & had
+    return message.flags & flags == flags and named <= had
+
+
 @dataclass
 class NaiveMailbox:
     id: int
@@ -44,7 +57,11 @@ class NaiveMailbox:
         """Return UIDs that changed and that were refused; mode is "add", "remove" or "replace"."""
         changed, refused = [], []
         for message in self.chosen(uids):
-            if since is not None and message.modseq > since:
+            if (
+                since is not None
+                and message.modseq > since
+                and not as_expected(message, mode, flags, keywords, presence=since == 0)
+            ):
                 refused.append(message.uid)
                 continue
             if mode == "add":
