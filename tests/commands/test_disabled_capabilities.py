@@ -22,6 +22,7 @@ OFFERED: Final = [
 ]  # fmt: skip
 NO_SYNTAX: Final = {
     "CHILDREN": "attributes in LIST",
+    "I18NLEVEL=1": "a comparison of texts",
     "IMAP4rev2": "ENABLE, and the syntax of its parts",
     "INPROGRESS": "a response only",
     "METADATA-SERVER": "a part of METADATA",
