@@ -376,3 +376,42 @@ async def counted(ctx, reads, form, full):
 
 def test_annotation_rights_are_those_of_the_rfc():
     assert str(ANNOTATION_RIGHTS) == "rswip"
+
+
+@pytest.mark.parametrize("letters", ["", "s", "wte"])
+@pytest.mark.parametrize(
+    "events",
+    [
+        f'(mailboxes ("{OWNER}Work" "{OWNER}Other") {{}})',
+        f'(subtree "{OWNER}Work" {{}})',
+        '(subtree "Other Users" {})',
+        "(subscribed {})",
+    ],
+)
+async def test_notify_sends_nothing_about_what_cannot_be_seen(pool, alice, bob, letters, events):
+    acls = Acls(alice, bob, await pool.accounts.add_user_group("team"))
+    for name in MAILBOXES:
+        await acls.set(name, [NO_RIGHTS, Rights.parse(letters), NO_RIGHTS], [NO_RIGHTS] * 3)
+        await send(bob, f'b SUBSCRIBE "{OWNER}{name}"\r\n'.encode())
+    kinds = (
+        "(MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange"
+        " MailboxMetadataChange)"
+    )
+    text = f"b NOTIFY SET STATUS {events.format(kinds)}\r\n"
+    lines = await send(bob, text.encode())
+    assert lines[-1] == "b OK NOTIFY completed"
+    assert not any(OWNER in line for line in lines)
+    for line in (
+        b"APPEND Work {1+}\r\nx",
+        b"SELECT Other",
+        rb"STORE 1:* +FLAGS (\Seen \Deleted)",
+        b"EXPUNGE",
+        b'SETMETADATA Work (/shared/comment "secret-note")',
+        b"CREATE Work/New",
+        b"RENAME Work/New Work/Newer",
+        b"DELETE Work/Newer",
+        b"SETACL Other bob -lr",
+    ):
+        assert (await send(alice, b"a " + line + b"\r\n"))[-1].startswith("a OK"), line
+        bob.push()
+        assert await send(bob, b"b NOOP\r\n") == ["b OK NOOP completed"], line
