@@ -86,8 +86,9 @@ func main() {
 		uids = append(uids, message.UID)
 	}
 	found["changed"] = uids
+	// Adding \Answered would not be refused: \Flagged has changed, \Answered has not.
 	stale := &imap.StoreOptions{UnchangedSince: selected.HighestModSeq}
-	answered := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Flags: []imap.Flag{imap.FlagAnswered}}
+	answered := &imap.StoreFlags{Op: imap.StoreFlagsSet, Flags: []imap.Flag{imap.FlagAnswered}}
 	check(client.Store(imap.UIDSetNum(2), answered, stale).Close())
 	after := must(client.Search(&imap.SearchCriteria{Flag: []imap.Flag{imap.FlagAnswered}}, nil).Wait())
 	found["answered"] = len(after.AllSeqNums())
