@@ -318,7 +318,7 @@ def store_scattered(server: Demo) -> Iterator[None]:
 
 
 def store_conditionally(server: Demo) -> Iterator[None]:
-    """All messages fail the test, then every other one, by MODSEQ and by keyword: MODIFIED is long."""
+    """All messages fail the test, then every other one, by MODSEQ and by keyword."""
     client, name = copy_of_many(server)
     modseq = client.number(name, "HIGHESTMODSEQ")
     for start in range(1, MANY, 10_000):
