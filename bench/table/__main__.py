@@ -395,7 +395,11 @@ class Run:
             _print(f"large mailbox on {each.name} …")
             with scratch(chosen.dir and chosen.dir / "large") as base:
                 part = LargePart(
-                    each, base / each.name, chosen.large_messages, chosen.compressed_sessions
+                    each,
+                    base / each.name,
+                    chosen.large_messages,
+                    chosen.compressed_sessions,
+                    chosen.sessions,
                 )
                 try:
                     for row in part.rows():

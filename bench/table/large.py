@@ -10,7 +10,7 @@ import socket
 import statistics
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,10 @@ SORTING: Final = (
 SORT_MS: Final = (250.0, 50.0)
 RESYNC_MS: Final = (20.0, 20.0)
 COMPRESSED_KIB: Final = (320.0, 56.0)
-"""Aims: first and again; busy and idle."""
+NOTIFY_KIB: Final = (10.0, 20.0)
+"""Aims: first and again; busy and idle; in IDLE and with NOTIFY."""
+MAILBOXES: Final = 100
+SESSIONS_PER_USER: Final = 5
 
 
 class CommandError(BenchError):
@@ -54,7 +57,7 @@ class CommandError(BenchError):
 class TimedClient:
     """Connection that sends one command at a time."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, user: str = USER) -> None:
         self._socket = socket.create_connection(service.imap, timeout=600)
         self._deflater: zlib._Compress | None = None
         self._inflater: zlib._Decompress | None = None
@@ -62,7 +65,7 @@ class TimedClient:
         while b"\r\n" not in self._buffer:
             self._receive()
         self._buffer.clear()
-        self.do(f"LOGIN {USER} {PASSWORD}")
+        self.do(f"LOGIN {user} {PASSWORD}")
 
     def __enter__(self) -> Self:
         return self
@@ -92,6 +95,10 @@ class TimedClient:
             raise CommandError(f"{text[:60]!r}: {answer[last:].decode(errors='replace').strip()}")
         return answer
 
+    def start(self, command: str) -> None:
+        """Send a command without waiting for its end."""
+        self._socket.sendall(f"b {command}\r\n".encode())
+
     def milliseconds(self, command: str) -> float:
         """Return the time of a command."""
         start = time.perf_counter()
@@ -120,6 +127,8 @@ class LargePart:
     messages: int
     sessions: int
     """Compressed sessions."""
+    watching: int
+    """Sessions with NOTIFY, on imapvm."""
 
     def rows(self) -> Iterator[LargeRow]:
         """Fill the mailbox, and yield the results as they are measured.
@@ -141,10 +150,12 @@ class LargePart:
         yield self._timed(LargeRow(name, "ms", goals=RESYNC_MS), once)
         yield self._timed(LargeRow("FETCH 1:1000 (ENVELOPE), compressed", "ms"), _compressed)
         yield self._memory()
+        if self.peer.name.startswith("imapvm"):
+            yield self._notify()
 
     def _running(self) -> AbstractContextManager[Service]:
         """Start the server: nothing is in its memory."""
-        return self.peer.running(self.base, {USER: PASSWORD}, light=lambda _: True)
+        return self._serving([USER])
 
     def _timed(self, row: LargeRow, once: Callable[[Service, TimedClient], float]) -> LargeRow:
         """Add the first time after the start of the server, and the median of five more."""
@@ -180,6 +191,49 @@ class LargePart:
         except (BenchError, PeerFailedError, OSError) as error:
             row.errors[self.peer.name] = str(error)
         return row
+
+    def _notify(self) -> LargeRow:
+        """Return the memory of a session in KiB: in IDLE, and with NOTIFY of all mailboxes."""
+        row = LargeRow(
+            f"memory of a session in IDLE, and with NOTIFY of {MAILBOXES} mailboxes", "KiB",
+            goals=NOTIFY_KIB,
+        )  # fmt: skip
+        users = [f"watcher{n}" for n in range(max(1, self.watching // SESSIONS_PER_USER))]
+        try:
+            with self._serving(users) as service:
+                for user in users:
+                    with TimedClient(service, user) as client:
+                        for number in range(MAILBOXES):
+                            client.do(f"CREATE box{number}")
+            row.values[self.peer.name] = [self._cost(users, begin) for begin in (_idle, _watch)]
+        except (BenchError, PeerFailedError, OSError) as error:
+            row.errors[self.peer.name] = str(error)
+        return row
+
+    def _serving(self, users: Sequence[str]) -> AbstractContextManager[Service]:
+        return self.peer.running(self.base, dict.fromkeys(users, PASSWORD), light=lambda _: True)
+
+    def _cost(self, users: Sequence[str], begin: Callable[[TimedClient], None]) -> float:
+        """Return the memory of a session, beyond the first of each user."""
+        with self._serving(users) as service, ExitStack() as stack:
+            for user in users:
+                begin(stack.enter_context(TimedClient(service, user)))
+            before = settled_memory(service.pid).anonymous
+            for number in range(self.watching):
+                begin(stack.enter_context(TimedClient(service, users[number % len(users)])))
+            return (settled_memory(service.pid).anonymous - before) / 1024 / self.watching
+
+
+def _idle(client: TimedClient) -> None:
+    client.do("SELECT INBOX")
+    client.start("IDLE")
+
+
+def _watch(client: TimedClient) -> None:
+    client.do("SELECT INBOX")
+    events = "MessageNew MessageExpunge FlagChange"
+    client.do(f"NOTIFY SET (SELECTED ({events})) (PERSONAL ({events}))")
+    client.start("IDLE")
 
 
 def _command(command: str, _: Service, client: TimedClient) -> float:
