@@ -167,6 +167,8 @@ class MixedClient:
         """SELECTED or SELECTED-DELAYED: what is pushed of the selected mailbox."""
         self.watches_others = False
         """True if NOTIFY concerns other mailboxes, too."""
+        self.fetches_new = False
+        """True if NOTIFY asks for the flags of new messages."""
         self.statuses: dict[Mailbox, dict[str, int]] = {}
         """Counts of mailboxes that are not selected, as they were pushed."""
         self.live: dict[str, LiveResult] = {}

@@ -191,7 +191,10 @@ class MixedMachine(RuleBasedStateMachine):
             assert lines[-1:] == [BYE], lines
             self.reconnect(client)
         else:
+            before = set(client.counted)
             client.apply("IDLE", lines, holds=client.holds_pushed)
+            if client.fetches_new:
+                assert set(client.counted) - before <= set(client.flags)
 
     def command(
         self,

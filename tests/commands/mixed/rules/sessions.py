@@ -33,7 +33,7 @@ class SessionRules(AccessRules):
     def unauthenticate(self, number, user, kind):
         client = self.pick(number)
         client.deselect()
-        client.notify = None
+        client.notify, client.fetches_new = None, False
         self.command(client, "UNAUTHENTICATE", "UNAUTHENTICATE")
         client.link.sign_in_again(user)
         client.user, client.kind = user, kind
