@@ -643,6 +643,8 @@ class Search:
     """Range of PARTIAL, as the client wrote it; for `UidSet.window`."""
     update: Final[bool]
     """True for UPDATE (RFC 5267 section 4.3)."""
+    update_items: Final[FetchItems | None]
+    """Of UPDATE, for new messages (RFC 5465 section 7)."""
     program: Final[SearchProgram | None]
     """None if the charset is unknown: NO [BADCHARSET]."""
 
@@ -654,6 +656,8 @@ class Sort:
     """As of `Search`."""
     window: Final[tuple[int, int] | None]
     update: Final[bool]
+    update_items: Final[FetchItems | None]
+    """Of UPDATE, for new messages (RFC 5465 section 7)."""
     arrangement: Final[Arrangement]
     """The sort criteria."""
     program: Final[SearchProgram | None]
@@ -680,6 +684,8 @@ class MultiSearch:
     """As of `Search`."""
     window: Final[tuple[int, int] | None]
     update: Final[bool]
+    update_items: Final[FetchItems | None]
+    """Of UPDATE, for new messages (RFC 5465 section 7)."""
     program: Final[SearchProgram | None]
 
 @final
@@ -980,6 +986,8 @@ class FetchItems:
 
         UID is left out unless the client asked for it, or there is no other item.
         """
+    def joined(self, other: FetchItems) -> FetchItems:
+        """Return the items of both, each once."""
     def with_uid(self) -> FetchItems: ...
     def with_modseq(self) -> FetchItems: ...
 

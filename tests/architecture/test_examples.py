@@ -56,7 +56,6 @@ NOT_PLAYED: Final = {
     "5464/4.3/4": "1,000 annotations: tests/commands/handlers/mailboxes/test_metadata.py",
     "5464/4.4.1/3": "the same entries in two responses; this server sends one",
     "5465/5.8/1": "too many changes: tests/commands/handlers/test_notify.py",
-    "5465/7/1": "CONTEXT=SEARCH has FETCH items of its own only with RFC 5267",
     "5530/3/1": "the disk is full: tests/commands/test_dispatch.py",
     "5530/3/4": "passwords do not expire",
     "5530/3/6": "of accounts that are deleted during a session; LOGIN does not know them",

@@ -14,12 +14,13 @@ place in the order of SORT never changes, so it is found by binary search.
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple, Protocol
 
 from imapvm._core import (
     BoundSearch,
     CorruptError,
+    FetchItems,
     ResponseWriter,
     SearchProgram,
     SearchTask,
@@ -100,10 +101,12 @@ class LiveResult:
         "_step_bytes",
         "_task",
         "_unaged",
+        "added",
         "changed",
         "checked",
         "expunged",
         "head",
+        "items",
         "order",
         "program",
         "uid",
@@ -118,6 +121,7 @@ class LiveResult:
         uid: bool,
         uids: UidSet = NONE,
         order: SortedMessages | None = None,
+        items: FetchItems | None = None,
         now: float,
     ) -> None:
         """Start with the result of the command.
@@ -128,8 +132,12 @@ class LiveResult:
             uid: True for UIDs in responses, False for message numbers.
             uids: messages that match, if there is no order.
             order: messages that match, in the order of SORT; None for the order of the mailbox.
+            items: of FETCH for new messages that match; None for no such responses.
             now: time of the search.
         """
+        self.items = items
+        self.added = NONE
+        """Messages that were added and whose FETCH is due if they are new, if there are items."""
         self.program = program
         self.head = head
         self.uid = uid
@@ -193,7 +201,10 @@ class LiveResult:
             # Messages may have been expunged since the first step.
             removed, inside = self._remove(self._batch, found & existing, messages.numbers)
             self._adding = (found & existing) - inside
-        added = self._add(source, messages.numbers) if self._adding else b""
+        before = self._adding
+        added = self._add(source, messages.numbers) if before else b""
+        if self.items is not None:
+            self.added |= before - self._adding
         self._write(out, removed, added)
 
     def _search(self, source: SearchSource, messages: CountedMessages) -> UidSet | None:
@@ -301,6 +312,18 @@ class LiveResults:
         """Remove expunged messages, which the client has counted."""
         for result in self._by_tag.values():
             result.expunged |= uids if result.order is not None else uids & result.uids
+
+    def take_new(self, arrived: UidSet) -> Iterator[tuple[UidSet, FetchItems]]:
+        """Yield new messages that were added to results, with the items of FETCH for them.
+
+        Args:
+            arrived: the new messages; others were added because they changed (RFC 5465 section 7).
+        """
+        for result in self._by_tag.values():
+            if result.items is not None:
+                added, result.added = result.added & arrived, NONE
+                if added:
+                    yield added, result.items
 
     @property
     def has_expunged(self) -> bool:

@@ -17,7 +17,7 @@ A message is \Recent in one read-write session of IMAP4rev1, the first that clai
                      +--undecided--> claim by the caller, note_claim, write_updates again
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, Protocol
 
 from imapvm._core import (
@@ -106,9 +106,11 @@ class View:
 
     __slots__ = (
         "_appended_due",
+        "_arrived",
         "_claimed",
         "_expunges_due",
         "_fetch_due",
+        "_fetch_parts",
         "_flags_due",
         "_held_from",
         "_highest_modseq_due",
@@ -190,6 +192,10 @@ class View:
         """Appended by this session, and not in EXISTS yet."""
         self._fetch_due = NONE
         """In EXISTS, and the FETCH that NOTIFY asks for is not written yet."""
+        self._arrived = NONE
+        """In EXISTS, and not searched yet for the results in `live`: new messages of others."""
+        self._fetch_parts: list[tuple[UidSet, FetchItems]] = []
+        """FETCH responses for new messages that are not written yet."""
         self._claimed = NONE
         r"""UIDs claimed by this session and not in EXISTS yet: by APPEND."""
         self._recent_due = False
@@ -214,6 +220,7 @@ class View:
             or self._expunges_due
             or self._flags_due
             or self._fetch_due
+            or self._fetch_parts
             or self.stream is not None
             or self.undecided
             or self._recent_due
@@ -340,7 +347,7 @@ class View:
                 return True
             if not live:
                 self.live = None
-        if self._fetch_due:
+        if self._fetch_due or self._arrived or self._fetch_parts:
             self._write_new(out, source, form)
             if self.stream is not None:
                 return True
@@ -349,7 +356,7 @@ class View:
         return (
             self._unread
             or bool(self._flags_due and events.flags)
-            or bool(self._fetch_due)
+            or bool(self._fetch_parts)
             or bool(self._expunges_due and not hold_expunges)
             or bool(self._appended_due and not hold_exists)
         )
@@ -435,6 +442,8 @@ class View:
         out.exists(len(self.numbers))
         if self.events.items is not None:
             self._fetch_due |= now - self._own
+        if self.live is not None:
+            self._arrived |= now - self._own
         self._own = NONE
         if recent:
             unclaimed = now & UidSet([(source.recent_from, UID_MAX)])
@@ -470,17 +479,30 @@ class View:
             self._held_from = None
 
     def _write_new(self, out: ResponseWriter, source: Source, form: UpdateForm) -> None:
-        """Write FETCH with the items of NOTIFY for messages that EXISTS has counted."""
-        if self.events.items is None:
-            self._fetch_due = NONE
+        """Write FETCH for new messages of others: items of NOTIFY, and of results with UPDATE.
+
+        Those of one message are in one response, after ADDTO (RFC 5465 section 5.2).
+        """
+        if self._fetch_due or self._arrived:
+            wanted: list[tuple[UidSet, FetchItems]] = []
+            if self.events.items is not None:
+                wanted.append((self._fetch_due, self.events.items))
+            if self.live is not None:
+                wanted.extend(self.live.take_new(self._arrived))
+            self._fetch_parts += _joined_items(wanted)
+            self._fetch_due = self._arrived = NONE
+        if not self._fetch_parts:
             return
-        self._fetch_due, self.stream = source.fetch(
+        uids, items = self._fetch_parts.pop(0)
+        later, self.stream = source.fetch(
             out,
-            form.apply(self.events.items),
+            form.apply(items),
             self.numbers,
-            self._fetch_due,
+            uids,
             recent=self.recent if form.recent else None,
         )
+        if later:
+            self._fetch_parts.insert(0, (later, items))
 
     def _write_flags(
         self, out: ResponseWriter, source: Source, items: FetchItems, *, recent: bool
@@ -524,6 +546,20 @@ class View:
 def _last(numbers: UidMap) -> UidSet:
     last = numbers.last_uid
     return NONE if last is None else UidSet([(last, last)])
+
+
+def _joined_items(
+    wanted: Iterable[tuple[UidSet, FetchItems]],
+) -> list[tuple[UidSet, FetchItems]]:
+    """Return messages with all items that are wanted of them, each message once."""
+    parts: list[tuple[UidSet, FetchItems]] = []
+    for uids, items in wanted:
+        split: list[tuple[UidSet, FetchItems]] = []
+        for part, others in parts:
+            split += [(part & uids, others.joined(items)), (part - uids, others)]
+            uids -= part
+        parts = [(part, those) for part, those in (*split, (uids, items)) if part]
+    return parts
 
 
 def _uids_between(first: int, last: int) -> UidSet:

@@ -169,7 +169,7 @@ pub enum Verb {
         uid: bool,
         returns: Option<Vec<&'static str>>,
         window: Option<Window>,
-        update: bool,
+        update: Option<Update>,
         program: Option<SearchKey>,
     },
     /// `criteria` is not empty; `program` is None for a charset that cannot be used.
@@ -177,7 +177,7 @@ pub enum Verb {
         uid: bool,
         returns: Option<Vec<&'static str>>,
         window: Option<Window>,
-        update: bool,
+        update: Option<Update>,
         criteria: Vec<SortCriterion>,
         program: Option<SearchKey>,
     },
@@ -192,7 +192,7 @@ pub enum Verb {
         sources: Option<Vec<MailboxFilter>>,
         returns: Option<Vec<&'static str>>,
         window: Option<Window>,
-        update: bool,
+        update: Option<Update>,
         program: Option<SearchKey>,
     },
     /// UIDBATCHES; `batches` is the range of batch numbers, as the client wrote it.
@@ -216,6 +216,15 @@ pub enum Verb {
         set: SequenceSet,
         mailbox: String,
     },
+}
+
+/// UPDATE of SEARCH, SORT and ESEARCH (RFC 5267 section 4.3).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Update {
+    /// Of FETCH for new messages (RFC 5465 section 7).
+    pub items: Vec<FetchItem>,
+    /// UID is one of them.
+    pub uid_asked: bool,
 }
 
 /// LIST, basic and extended.

@@ -19,7 +19,8 @@ pub struct Limits {
     pub items: usize,
 }
 
-/// Bytes of the items of `MessageNew` in NOTIFY, which a session keeps (RFC 5465 section 5.2).
+/// Bytes of the items of `MessageNew` in NOTIFY and of those of UPDATE, which a session keeps (RFC
+/// 5465 sections 5.2 and 7).
 pub const NOTIFY_ITEMS: usize = 2048;
 
 /// Response code of SETMETADATA with a value that is too long (RFC 5464 section 4.3), with

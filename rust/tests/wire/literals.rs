@@ -58,7 +58,7 @@ fn literals_stand_for_strings() {
                         uid: false,
                         returns: None,
                         window: None,
-                        update: false,
+                        update: None,
                         program: Some(SearchKey::Or(Box::new((
                             SearchKey::Field(Field::From, "Smith".into()),
                             SearchKey::Field(Field::Subject, "é?".into()),

@@ -147,7 +147,7 @@ async def test_bytes_of_items(alice):
 
     assert await alice.send(command(2048)) == ["t OK NOTIFY completed"]
     (line,) = await alice.send(command(2049))
-    assert line == "t NO [LIMIT] NOTIFY: more than 2048 bytes of FETCH items in NOTIFY"
+    assert line == "t NO [LIMIT] NOTIFY: more than 2048 bytes of FETCH items in NOTIFY or UPDATE"
 
 
 # --- clients that do not read ---------------------------------------------------------------------

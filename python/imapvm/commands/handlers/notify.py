@@ -7,11 +7,11 @@ from imapvm._core import FetchItems, Notify
 from imapvm.commands.annotations import watch_annotations
 from imapvm.commands.context import SEND_BYTES, AccountContext, Context
 from imapvm.commands.handlers.mailboxes.names import existing_name
+from imapvm.commands.handlers.search.updating import check_kept_items
 from imapvm.commands.notifications import AccountWatch, NotificationWriter
 from imapvm.commands.outcome import DONE, Done, Refusal
 from imapvm.model.ids import MailboxId
 from imapvm.model.limits import (
-    FETCH_FIELD_LISTS_MAX,
     NOTIFY_GROUPS_MAX,
     NOTIFY_NAMES_BYTES_MAX,
     NOTIFY_NAMES_MAX,
@@ -140,12 +140,7 @@ def _selected(events: NotifyEvent, items: FetchItems | None) -> SelectedEvents:
     if events & ~MESSAGE_EVENTS:
         raise Refusal("SELECTED with an event that is not of messages", bad=True)
     if items is not None:
-        if items.needs_decoding:
-            raise Refusal("cannot notify with BINARY", code=OVERFLOW)
-        if items.field_lists > FETCH_FIELD_LISTS_MAX:
-            raise Refusal(
-                f"more than {FETCH_FIELD_LISTS_MAX} lists of header fields", code=OVERFLOW
-            )
+        check_kept_items(items)
     return SelectedEvents(
         new=NotifyEvent.MESSAGE_NEW in events,
         expunges=NotifyEvent.MESSAGE_EXPUNGE in events,

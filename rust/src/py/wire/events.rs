@@ -4,11 +4,11 @@ use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFrozenSet, PyTuple};
 
-use super::mailbox_filters::{event_groups, mailbox_filters};
+use super::mailbox_filters::{ends, event_groups, mailbox_filters, update_items};
 use super::{PyFetchItems, PyMessageUrl, PySearchProgram, PySequenceSet};
 use crate::index::arrange::Arrangement;
 use crate::py::index::PyArrangement;
-use crate::wire::ast::{SearchKey, SequenceSet, Window};
+use crate::wire::ast::{SearchKey, SequenceSet};
 use crate::wire::command::{self, Event, Qresync, StoreMode, Verb};
 
 /// UIDVALIDITY, MODSEQ, known UIDs, (numbers, UIDs).
@@ -117,13 +117,13 @@ events! {
     /// EXPUNGE and UID EXPUNGE.
     Expunge { tag: Py<PyBytes>, uids: Option<Py<PySequenceSet>> }
     /// SEARCH and UID SEARCH.
-    Search { tag: Py<PyBytes>, uid: bool, returns: Option<Py<PyFrozenSet>>, window: Option<(i64, i64)>, update: bool, program: Option<Py<PySearchProgram>> }
+    Search { tag: Py<PyBytes>, uid: bool, returns: Option<Py<PyFrozenSet>>, window: Option<(i64, i64)>, update: bool, update_items: Option<Py<PyFetchItems>>, program: Option<Py<PySearchProgram>> }
     /// SORT and UID SORT.
-    Sort { tag: Py<PyBytes>, uid: bool, returns: Option<Py<PyFrozenSet>>, window: Option<(i64, i64)>, update: bool, arrangement: Py<PyArrangement>, program: Option<Py<PySearchProgram>> }
+    Sort { tag: Py<PyBytes>, uid: bool, returns: Option<Py<PyFrozenSet>>, window: Option<(i64, i64)>, update: bool, update_items: Option<Py<PyFetchItems>>, arrangement: Py<PyArrangement>, program: Option<Py<PySearchProgram>> }
     /// THREAD and UID THREAD.
     Thread { tag: Py<PyBytes>, uid: bool, arrangement: Py<PyArrangement>, program: Option<Py<PySearchProgram>> }
     /// ESEARCH.
-    MultiSearch { tag: Py<PyBytes>, sources: Option<Py<PyTuple>>, returns: Option<Py<PyFrozenSet>>, window: Option<(i64, i64)>, update: bool, program: Option<Py<PySearchProgram>> }
+    MultiSearch { tag: Py<PyBytes>, sources: Option<Py<PyTuple>>, returns: Option<Py<PyFrozenSet>>, window: Option<(i64, i64)>, update: bool, update_items: Option<Py<PyFetchItems>>, program: Option<Py<PySearchProgram>> }
     /// CANCELUPDATE.
     CancelUpdate { tag: Py<PyBytes>, tags: Py<PyTuple> }
     /// UIDBATCHES.
@@ -309,7 +309,8 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
                 uid,
                 returns,
                 window: window.map(ends),
-                update,
+                update: update.is_some(),
+                update_items: update_items(py, update)?,
                 program,
             }
             .into_bound_py_any(py)
@@ -330,7 +331,8 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
                 uid,
                 returns,
                 window: window.map(ends),
-                update,
+                update: update.is_some(),
+                update_items: update_items(py, update)?,
                 arrangement,
                 program,
             }
@@ -364,7 +366,8 @@ fn command_to_python(py: Python<'_>, command: command::Command) -> PyResult<Boun
                 .transpose()?,
             returns: returns.map(|returns| word_set(py, &returns)).transpose()?,
             window: window.map(ends),
-            update,
+            update: update.is_some(),
+            update_items: update_items(py, update)?,
             program: search_program(py, program)?,
         }
         .into_bound_py_any(py),
@@ -575,10 +578,6 @@ fn word_set(py: Python<'_>, words: &[&'static str]) -> PyResult<Py<PyFrozenSet>>
 
 fn set(py: Python<'_>, set: SequenceSet) -> PyResult<Py<PySequenceSet>> {
     Py::new(py, PySequenceSet { set })
-}
-
-fn ends(window: Window) -> (i64, i64) {
-    (window.one, window.other)
 }
 
 fn search_program(

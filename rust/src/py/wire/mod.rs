@@ -163,6 +163,17 @@ impl PyFetchItems {
         }
     }
 
+    fn joined(&self, other: &Self) -> Self {
+        let mut items = self.items.clone();
+        let new = |item: &&FetchItem| !self.items.contains(item);
+        items.extend(other.items.iter().filter(new).cloned());
+        Self {
+            items,
+            uid_asked: self.uid_asked || other.uid_asked,
+            uid_fetch: self.uid_fetch,
+        }
+    }
+
     fn with_uid(&self) -> Self {
         self.with(&FetchItem::Uid)
     }

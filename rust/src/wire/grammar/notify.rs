@@ -3,6 +3,7 @@
 use super::fetch::item_list;
 use super::search::one_or_more_mailbox;
 use super::{one_of, parenthesised, upper_atom};
+use crate::wire::ast::FetchItem;
 use crate::wire::command::{EventGroup, Notify, Verb};
 use crate::wire::limits::NOTIFY_ITEMS;
 use crate::wire::syntax::cursor::{Cursor, ParseError, Parsed};
@@ -97,15 +98,22 @@ fn event(input: &mut Cursor<'_>, group: &mut EventGroup) -> Parsed<()> {
     let mut ahead = input.clone();
     if event == "MESSAGENEW" && ahead.take_space() && ahead.peek() == Some(b'(') {
         input.space()?;
-        let start = input.at();
-        (group.items, group.uid_asked) = item_list(input)?;
-        if input.at() - start > NOTIFY_ITEMS {
-            return Err(ParseError::Over(
-                "bytes of FETCH items in NOTIFY",
-                NOTIFY_ITEMS,
-            ));
-        }
+        (group.items, group.uid_asked) = kept_items(input)?;
     }
     group.events.push(event);
     Ok(())
+}
+
+/// ```abnf
+/// "(" fetch-att *(SP fetch-att) ")"
+/// ```
+/// Of NOTIFY and UPDATE. Return the items, which a session keeps, and true if UID is one of them.
+pub(super) fn kept_items(input: &mut Cursor<'_>) -> Parsed<(Vec<FetchItem>, bool)> {
+    let start = input.at();
+    let items = item_list(input)?;
+    if input.at() - start > NOTIFY_ITEMS {
+        let what = "bytes of FETCH items in NOTIFY or UPDATE";
+        return Err(ParseError::Over(what, NOTIFY_ITEMS));
+    }
+    Ok(items)
 }

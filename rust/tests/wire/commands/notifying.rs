@@ -99,7 +99,7 @@ fn items_of_notify_are_bounded() {
         }],
     );
     check_all(&[line("a limit", sent(NOTIFY_ITEMS), verb)]);
-    let message = "more than 2048 bytes of FETCH items in NOTIFY";
+    let message = "more than 2048 bytes of FETCH items in NOTIFY or UPDATE";
     check_all(&[case(
         "past it",
         format!("a1 {}\r\n", sent(NOTIFY_ITEMS + 1)),

@@ -1,7 +1,9 @@
 //! SEARCH.
 
-use imapvm_core::wire::ast::{Field, Flag, MailboxFilter, SearchKey, When, Window, system};
-use imapvm_core::wire::command::{Event, Verb};
+use imapvm_core::wire::ast::{
+    FetchItem, Field, Flag, MailboxFilter, SearchKey, When, Window, system,
+};
+use imapvm_core::wire::command::{Event, Update, Verb};
 use imapvm_core::wire::limits::Limits;
 use imapvm_core::wire::syntax::dates::{civil_from_days, days_from_civil};
 use proptest::prelude::*;
@@ -13,7 +15,7 @@ fn search(program: SearchKey) -> Verb {
         uid: false,
         returns: None,
         window: None,
-        update: false,
+        update: None,
         program: Some(program),
     }
 }
@@ -285,7 +287,7 @@ fn mailboxes_to_search() {
         sources: sources.map(<[MailboxFilter]>::to_vec),
         returns: None,
         window: None,
-        update: false,
+        update: None,
         program: Some(program),
     };
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -325,7 +327,7 @@ fn mailboxes_to_search() {
                 sources: Some(vec![Personal]),
                 returns: Some(vec!["COUNT", "PARTIAL"]),
                 window: Some(Window { one: 1, other: 5 }),
-                update: false,
+                update: None,
                 program: Some(unseen()),
             },
         ),
@@ -357,7 +359,7 @@ fn windows_count_from_either_end() {
         uid: true,
         returns: Some(returns.to_vec()),
         window: Some(Window { one, other }),
-        update: false,
+        update: None,
         program: Some(SearchKey::All),
     };
     let highest = i64::from(u32::MAX);
@@ -389,7 +391,7 @@ fn results_and_charsets_are_named_first() {
         uid,
         returns: Some(returns.to_vec()),
         window: None,
-        update: false,
+        update: None,
         program,
     };
     let koi8 = b"SEARCH CHARSET KOI8-R SUBJECT \"\xD0\xD2\xC9\"";
@@ -730,14 +732,24 @@ fn updates_of_results() {
         uid,
         returns: Some(returns.to_vec()),
         window,
-        update: true,
+        update: Some(Update::default()),
         program: Some(flag(system::FLAGGED)),
     };
     let hinted = Verb::Search {
         uid: false,
         returns: Some(vec!["COUNT"]),
         window: None,
-        update: false,
+        update: None,
+        program: Some(SearchKey::All),
+    };
+    let with_items = |items| Verb::Search {
+        uid: false,
+        returns: Some(vec!["COUNT"]),
+        window: None,
+        update: Some(Update {
+            items,
+            uid_asked: true,
+        }),
         program: Some(SearchKey::All),
     };
     let cancel = |tags: &[&str]| Verb::CancelUpdate {
@@ -770,7 +782,7 @@ fn updates_of_results() {
                 sources: None,
                 returns: Some(vec![]),
                 window: None,
-                update: true,
+                update: Some(Update::default()),
                 program: Some(SearchKey::All),
             },
         ),
@@ -786,7 +798,17 @@ fn updates_of_results() {
             "CANCELUPDATE \"B01\" B02",
             "expected a quoted string at column 23",
         ),
-        line("5267 5", "SEARCH RETURN (UPDATE (UID)) ALL", Verb::Noop)
-            .malformed("SEARCH", "expected a SEARCH return option at column 26"),
+        line(
+            "5465 7",
+            "SEARCH RETURN (COUNT UPDATE (UID)) ALL",
+            with_items(vec![FetchItem::Uid]),
+        ),
+        line(
+            "5465 8",
+            "SEARCH RETURN (update(uid) COUNT) ALL",
+            with_items(vec![FetchItem::Uid]),
+        ),
+        line("5465 8", "SEARCH RETURN (UPDATE ()) ALL", Verb::Noop)
+            .malformed("SEARCH", "expected a FETCH item in the list at column 26"),
     ]);
 }

@@ -1,7 +1,7 @@
 //! SORT and THREAD.
 
 use imapvm_core::wire::ast::{Field, SearchKey, SortBy, SortCriterion, ThreadAlgorithm, Window};
-use imapvm_core::wire::command::Verb;
+use imapvm_core::wire::command::{Update, Verb};
 use imapvm_core::wire::limits::Limits;
 
 use crate::{Case, check, check_all, line, over, read_with};
@@ -19,7 +19,7 @@ fn sort(criteria: Vec<SortCriterion>) -> Verb {
         uid: false,
         returns: None,
         window: None,
-        update: false,
+        update: None,
         criteria,
         program: Some(SearchKey::All),
     }
@@ -80,7 +80,7 @@ fn return_options_and_charsets() {
         uid,
         returns: Some(returns.to_vec()),
         window: None,
-        update: false,
+        update: None,
         criteria: by_date(),
         program,
     };
@@ -116,7 +116,7 @@ fn return_options_and_charsets() {
                 uid: true,
                 returns: Some(vec!["COUNT", "PARTIAL"]),
                 window: Some(Window { one: 1, other: 500 }),
-                update: false,
+                update: None,
                 criteria: by_date(),
                 program: Some(SearchKey::All),
             },
@@ -128,7 +128,7 @@ fn return_options_and_charsets() {
                 uid: true,
                 returns: Some(vec!["COUNT"]),
                 window: None,
-                update: true,
+                update: Some(Update::default()),
                 criteria: by_date(),
                 program: Some(SearchKey::All),
             },

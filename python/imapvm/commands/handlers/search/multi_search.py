@@ -86,7 +86,9 @@ async def multi_search(ctx: AccountContext, command: MultiSearch) -> Done:
         require_uids(ctx, program)
         check_fuzzy(program, returns)
         if command.update:
-            update = start_updating(SelectedContext(ctx), program, command.tag)
+            update = start_updating(
+                SelectedContext(ctx), program, command.tag, command.update_items
+            )
         reply = UidReply(command.tag, returns, command.window, update)
         mailboxes = await _mailboxes(ctx, filters)
         for mailbox in mailboxes:

@@ -66,7 +66,7 @@ async def search(ctx: SelectedContext, command: Search) -> Done:
             check_fuzzy(program, command.returns)
         require_uids(ctx, program)
         if command.update:
-            kept = start_updating(ctx, program, command.tag)
+            kept = start_updating(ctx, program, command.tag, command.update_items)
         with ctx.store.reading() as reader:
             mailbox = ctx.mailbox_row(reader)
             bound = _bind(ctx, reader, mailbox, program)

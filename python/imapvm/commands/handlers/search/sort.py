@@ -51,7 +51,7 @@ async def sort(ctx: SelectedContext, command: Sort) -> Done:
         require_uids(ctx, program)
         check_fuzzy(program, returns, by_relevancy=by_relevancy)
         if command.update:
-            kept = start_updating(ctx, program, command.tag)
+            kept = start_updating(ctx, program, command.tag, command.update_items)
         modseq = modseq_limit(ctx, program)
         found = await find(ctx, program, command.tag)
         scores: Scores = []

@@ -3,21 +3,26 @@
 `imapvm.session.live_results` keeps the results up to date.
 """
 
-from imapvm._core import CancelUpdate, SearchProgram, SortedMessages, UidSet
+from imapvm._core import CancelUpdate, FetchItems, SearchProgram, SortedMessages, UidSet
 from imapvm.commands.context import SelectedContext
 from imapvm.commands.handlers.search.results import esearch_head
 from imapvm.commands.outcome import DONE, Done, Refusal
+from imapvm.model.limits import FETCH_FIELD_LISTS_MAX
 from imapvm.session.live_results import LiveResult, LiveResults, write_no_update
 
 
 class StartedUpdate:
     """Search with UPDATE that has begun."""
 
-    __slots__ = ("is_done", "now", "program", "tag")
+    __slots__ = ("is_done", "items", "now", "program", "tag")
 
-    def __init__(self, program: SearchProgram, tag: bytes, now: float) -> None:
+    def __init__(
+        self, program: SearchProgram, tag: bytes, now: float, items: FetchItems | None
+    ) -> None:
         self.program = program
         """The search keys, with UIDs in place of message numbers and `$`."""
+        self.items = items
+        """Of FETCH for new messages."""
         self.tag = tag
         self.now = now
         """Time that OLDER and YOUNGER refer to, or earlier."""
@@ -26,7 +31,10 @@ class StartedUpdate:
 
 
 def start_updating(
-    ctx: SelectedContext, program: SearchProgram | None, tag: bytes
+    ctx: SelectedContext,
+    program: SearchProgram | None,
+    tag: bytes,
+    items: FetchItems | None = None,
 ) -> StartedUpdate | None:
     """Prepare UPDATE before the search, which may change `$`.
 
@@ -34,15 +42,18 @@ def start_updating(
         None if the charset is unknown, which the search refuses.
 
     Raises:
-        Refusal: BAD, if a search with this tag is kept up to date already.
+        Refusal: BAD, if a search with this tag is kept up to date already; NO, if the items are too
+            expensive.
     """
     view = ctx.view
+    if items is not None:
+        check_kept_items(items)
     if view.live is not None and tag in view.live:
         raise Refusal("tag of a search with UPDATE is used again", bad=True)
     if program is None:
         return None
     program = program.with_uids(view.numbers, view.saved, collation=ctx.session.comparator.number)
-    return StartedUpdate(program, tag, ctx.services.clock())
+    return StartedUpdate(program, tag, ctx.services.clock(), items)
 
 
 def keep_updated(
@@ -78,6 +89,7 @@ def keep_updated(
         uid=uid,
         uids=uids or UidSet(),
         order=order,
+        items=_items(started, uid=uid),
         now=started.now,
     )
     reason = "not all messages were searched" if limited else live.add(started.tag, result)
@@ -85,6 +97,25 @@ def keep_updated(
         write_no_update(ctx.out, started.tag, reason)
     if live:
         view.live = live
+
+
+def check_kept_items(items: FetchItems) -> None:
+    """Check items of FETCH responses for new messages, of UPDATE and of NOTIFY.
+
+    Raises:
+        Refusal: they are too expensive.
+    """
+    if items.needs_decoding:
+        raise Refusal("cannot notify with BINARY", code="NOTIFICATIONOVERFLOW")
+    if items.field_lists > FETCH_FIELD_LISTS_MAX:
+        text = f"more than {FETCH_FIELD_LISTS_MAX} lists of header fields"
+        raise Refusal(text, code="NOTIFICATIONOVERFLOW")
+
+
+def _items(started: StartedUpdate, *, uid: bool) -> FetchItems | None:
+    if started.items is None:
+        return None
+    return started.items.with_uid() if uid else started.items
 
 
 def cancel_update(ctx: SelectedContext, command: CancelUpdate) -> Done:

@@ -271,7 +271,7 @@ fn verb(out: &mut CommandText, verb: &Verb) {
             program,
         } => {
             out.put(if *uid { "UID SEARCH " } else { "SEARCH " });
-            search_returns(out, returns.as_deref(), *window, *update);
+            search_returns(out, returns.as_deref(), *window, update.as_ref());
             match program {
                 Some(key) => search_key(out, key),
                 None => out.put("CHARSET X-UNKNOWN ALL"),
@@ -286,7 +286,7 @@ fn verb(out: &mut CommandText, verb: &Verb) {
             program,
         } => {
             out.put(if *uid { "UID SORT " } else { "SORT " });
-            search_returns(out, returns.as_deref(), *window, *update);
+            search_returns(out, returns.as_deref(), *window, update.as_ref());
             sort_criteria(out, criteria);
             search_criteria(out, program.as_ref());
         }
@@ -310,7 +310,7 @@ fn verb(out: &mut CommandText, verb: &Verb) {
             if let Some(sources) = sources {
                 mailbox_filters(out, sources);
             }
-            search_returns(out, returns.as_deref(), *window, *update);
+            search_returns(out, returns.as_deref(), *window, update.as_ref());
             match program {
                 Some(key) => search_key(out, key),
                 None => out.put("CHARSET X-UNKNOWN ALL"),

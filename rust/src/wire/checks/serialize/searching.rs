@@ -1,9 +1,11 @@
 //! SEARCH, SORT and THREAD.
 
+use super::fetching::item_list;
 use super::{CommandText, date};
 use crate::wire::ast::{
     Field, Flag, MailboxFilter, SearchKey, SortCriterion, ThreadAlgorithm, When, Window, system,
 };
+use crate::wire::command::Update;
 use crate::wire::grammar::{ALGORITHMS, SORT_KEYS};
 
 /// Recursive, over a tree whose depth the reader bounded.
@@ -101,16 +103,20 @@ pub(super) fn search_returns(
     out: &mut CommandText,
     returns: Option<&[&'static str]>,
     window: Option<Window>,
-    update: bool,
+    update: Option<&Update>,
 ) {
     if let Some(returns) = returns {
         let options = returns.iter().map(|option| match window {
             Some(window) if *option == "PARTIAL" => partial_range(window),
             _ => (*option).to_owned(),
         });
-        let update = update.then(|| "UPDATE".to_owned());
+        let word = update.map(|_| "UPDATE".to_owned());
         out.put("RETURN (");
-        out.words(&options.chain(update).collect::<Vec<_>>());
+        out.words(&options.chain(word).collect::<Vec<_>>());
+        if let Some(update) = update.filter(|update| !update.items.is_empty()) {
+            out.put(" ");
+            item_list(out, &update.items);
+        }
         out.put(") ");
     }
 }

@@ -8,9 +8,10 @@ mod sort;
 pub(super) use self::multi_search::{esearch, one_or_more_mailbox};
 pub(crate) use self::sort::{ALGORITHMS, SORT_KEYS};
 pub(super) use self::sort::{sort, thread};
+use super::notify::kept_items;
 use super::{lossy, one_of, parenthesised};
 use crate::wire::ast::{End, Field, Flag, SearchKey, SequenceSet, When, Window, system};
-use crate::wire::command::Verb;
+use crate::wire::command::{Update, Verb};
 use crate::wire::syntax::charset::Charset;
 use crate::wire::syntax::cursor::{Cursor, ParseError, Parsed, is_atom_char};
 use crate::wire::syntax::dates::date;
@@ -37,7 +38,7 @@ pub(super) struct Returns {
     /// Window of PARTIAL.
     pub window: Option<Window>,
     /// UPDATE
-    pub update: bool,
+    pub update: Option<Update>,
 }
 
 /// ```abnf
@@ -86,7 +87,7 @@ pub(super) fn returns(input: &mut Cursor<'_>, what: &'static str) -> Parsed<Retu
     input.space()?;
     let mut options = Vec::new();
     let mut window = None;
-    let mut update = false;
+    let mut update = None;
     parenthesised(input, |input| {
         let start = input.clone();
         let option = one_of(input, &RETURNS, what)?;
@@ -100,7 +101,7 @@ pub(super) fn returns(input: &mut Cursor<'_>, what: &'static str) -> Parsed<Retu
         }
         match option {
             "CONTEXT" => {}
-            "UPDATE" => update = true,
+            "UPDATE" => update = Some(modifier_update(input)?),
             option if is_new => options.push(option),
             _ => {}
         }
@@ -115,6 +116,21 @@ pub(super) fn returns(input: &mut Cursor<'_>, what: &'static str) -> Parsed<Retu
         window,
         update,
     })
+}
+
+/// ```abnf
+/// modifier-update = "UPDATE" [ "(" fetch-att *(SP fetch-att) ")" ]
+/// ```
+/// RFC 5465 section 8. Lenient: a space before the items, as in the example of section 7.
+fn modifier_update(input: &mut Cursor<'_>) -> Parsed<Update> {
+    let mut ahead = input.clone();
+    ahead.take_space();
+    if ahead.peek() != Some(b'(') {
+        return Ok(Update::default());
+    }
+    input.take_space();
+    let (items, uid_asked) = kept_items(input)?;
+    Ok(Update { items, uid_asked })
 }
 
 /// ```abnf
