@@ -272,6 +272,30 @@ def store_seen_by_others(server: Demo) -> Iterator[None]:
     idle.until(b"* %d FETCH" % MANY)
 
 
+def store_seen_by_searches(server: Demo) -> Iterator[None]:
+    """All messages enter and leave results that two sessions keep up to date (RFC 5267)."""
+    client, other = Client(server.imap, "load"), Client(server.imap, "load")
+    client.done("SELECT many")
+    for watching in (other, idle := Client(server.imap, "load")):
+        watching.done("SELECT many")
+        for tag, search in enumerate(
+            (
+                "UID SEARCH RETURN (UPDATE COUNT) FLAGGED",
+                "UID SORT RETURN (UPDATE COUNT) (REVERSE SUBJECT ARRIVAL) UTF-8 FLAGGED",
+                "SEARCH RETURN (UPDATE COUNT) FLAGGED BODY needle",
+            )
+        ):
+            watching.send(f"u{tag} {search}\r\n".encode())
+            watching.until(b"u%d OK" % tag)
+    idle.send(b"t IDLE\r\n")
+    idle.until(b"+")
+    yield
+    for sign in "+-":
+        client.done(rf"STORE 1:* {sign}FLAGS.SILENT (\Flagged)")
+        other.done("NOOP")
+        idle.until(b"* %d FETCH" % MANY)
+
+
 def store_seen_by_a_crowd(server: Demo) -> Iterator[None]:
     client = Client(server.imap, "load")
     client.done("SELECT big")
@@ -793,6 +817,7 @@ ATTACKS = (
     Row("8 x THREAD of 20,000 messages that refer to each other in a circle", thread_circle),
     Row("STORE of 200,000 messages, SILENT and with responses", store_all),
     Row("STORE of 200,000 messages, two other sessions, one in IDLE", store_seen_by_others),
+    Row("2 x STORE of 200,000, two sessions with 3 UPDATE searches each", store_seen_by_searches),
     Row(f"2 x STORE of 16,000 messages, {CROWD} other sessions in IDLE", store_seen_by_a_crowd),
     Row(f"4 x STORE of 200,000, {CROWD} sessions in IDLE do not read", store_unread_by_a_crowd),
     Row("STORE of every other message of 200,000, two other sessions", store_scattered),
