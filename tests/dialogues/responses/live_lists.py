@@ -47,6 +47,8 @@ class LiveLists:
             return
         if tag in self._unknown:
             return
+        if "MAILBOX" in result and self.of(tag) is None:
+            self.uids[tag] = []  # ESEARCH has no response without matches
         found = self.of(tag)
         if found is None:
             raise GrammarError(f"update of a result that was never sent: {tag}")
