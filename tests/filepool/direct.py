@@ -63,6 +63,7 @@ class Direct:
         result = None
         try:
             with found.env.begin(write=True) as raw:
+                found._preallocate()  # as the writer does: LMDB may not write free last pages
                 groups = len(self.pool.groups)
                 txn = GroupTxn(
                     raw,
