@@ -3,8 +3,8 @@ r"""Memory and time of NOTIFY (RFC 5465): many sessions, each watching many mail
     python -m bench.notify [sessions [mailboxes]]
 
 In one process, without sockets. Each session is of an account of its own, with INBOX selected; one
-half watches PERSONAL, the other one names each mailbox. The memory is what NOTIFY adds to a session,
-all parts of the process included; the sessions are already there, as idle ones.
+half watches PERSONAL, the other one names each mailbox. The memory is what NOTIFY adds to an idle
+session, all parts of the process included.
 """
 
 import gc
