@@ -66,6 +66,22 @@ async def test_pipelined_commands_are_answered_in_order_with_one_send(any_server
         assert (await client.stream.receive_some()).count(b"\r\n") == 3
 
 
+async def test_literal_is_acknowledged_before_the_rest_of_its_line_arrives(server):
+    """Else a client that writes both apart waits 40 ms, as long as Linux delays it."""
+    client = await server.signed_in()
+    client.stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, False)
+    seconds = []
+    for _ in range(10):
+        await client.send(b"t APPEND INBOX {%d}\r\n" % len(MESSAGE))
+        await client.until(b"+ ")
+        began = trio.current_time()
+        await client.send(MESSAGE)
+        await client.send(b"\r\n")
+        await client.until(b"t OK")
+        seconds.append(trio.current_time() - began)
+    assert min(seconds) < 0.03
+
+
 async def test_done_and_further_commands_may_arrive_in_one_packet(any_server):
     client = await any_server.idling()
     await client.send(b"DONE\r\nx NOOP\r\ny IDLE\r\n")
