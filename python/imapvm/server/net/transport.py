@@ -24,6 +24,7 @@ from imapvm.model.stepping import suspend
 from imapvm.server.net.compression import Compression, CorruptInputError, pieces_of
 from imapvm.server.net.output_queue import WOULD_BLOCK, OutputQueue
 from imapvm.server.net.reactor import ENDED, READABLE, WRITABLE, Reactor
+from imapvm.server.net.tcp import acknowledge, send_at_once
 from imapvm.server.net.tls import (
     HANDSHAKE_SECONDS,
     ProxyHeaderError,
@@ -100,8 +101,7 @@ class Transport:
             tls_server: None where `start_tls` is not available.
         """
         sock.settimeout(0)
-        if sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        send_at_once(sock)
         self._state = TransportState.PLAIN
         self._reason: str | None = None
         """Text of the error in FAILED, `_CLOSED` in CLOSED. No exception: it would hold the frames
@@ -175,19 +175,9 @@ class Transport:
                         self._readable = False
                     self.bytes_in += len(data)
                     return data
-            self._acknowledge()
+            acknowledge(self._socket)
             await self._wait_readable(None)
             self._turns = READS_PER_TURN
-
-    def _acknowledge(self) -> None:
-        """Have the kernel acknowledge received bytes now, inside a command that needs more.
-
-        A client that writes a literal and the rest of the line apart, as imaplib does, sends the
-        rest only after that (Nagle's algorithm), and the kernel acknowledges after 40 ms.
-        """
-        if self._socket.family != socket.AF_UNIX:
-            with contextlib.suppress(OSError):  # the connection failed: reading raises it
-                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     async def _read_inflated(self, compression: Compression) -> bytes:
         self._check_alive()
