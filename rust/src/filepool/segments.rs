@@ -3,7 +3,7 @@
 use super::Group;
 use crate::Corrupt;
 use crate::numbers::UidSet;
-use crate::pages::TableCursor;
+use crate::pages::{Table, TableCursor};
 
 /// Iterator over the segments of a mailbox, ascending, that can contain some UIDs. Others are
 /// skipped without reading them.
@@ -25,12 +25,18 @@ impl<'a, 'u> Segments<'a, 'u> {
         mailbox: u64,
         wanted: Option<&'u UidSet>,
     ) -> Result<Self, Corrupt> {
-        Ok(Self {
-            cursor: group.table("index")?.cursor(),
+        Ok(Self::of_table(group.table("index")?, mailbox, wanted))
+    }
+
+    /// As `new`, with the table of the group.
+    #[must_use]
+    pub fn of_table(table: Table<'a>, mailbox: u64, wanted: Option<&'u UidSet>) -> Self {
+        Self {
+            cursor: table.cursor(),
             mailbox,
             wanted,
             from: Some(0),
-        })
+        }
     }
 
     fn find(&mut self) -> Result<Option<&'a [u8]>, Corrupt> {

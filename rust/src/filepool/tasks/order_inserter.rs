@@ -1,5 +1,6 @@
 //! Insertion of messages into the order of a SORT, by binary search.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use crate::Corrupt;
@@ -8,10 +9,11 @@ use crate::index::arrange::{CriteriaKeys, OrderKeys, Placed, SortedMessages};
 use crate::index::{Record, Segment};
 use crate::message::MessageMetadata;
 use crate::numbers::UidSet;
-use std::cmp::Ordering;
+use crate::pages::Table;
 
-/// Bytes that count for each message that is looked up, in addition to its metadata.
-const LOOKUP_COST: u64 = 256;
+/// Bytes that count for each look-up of keys in memory, and of a record, in addition to metadata.
+const KEYS_COST: u64 = 32;
+const RECORD_COST: u64 = 256;
 
 /// Insert messages into an order until `max_bytes` are read, at least one message.
 ///
@@ -29,7 +31,7 @@ pub fn insert_in_order(
     max_bytes: u64,
 ) -> Result<(Vec<Placed>, UidSet), Corrupt> {
     let mut keys = KeyReader {
-        group,
+        index: group.table("index")?,
         mailbox,
         cached,
         metadata: MetadataTable::new(group)?,
@@ -43,9 +45,10 @@ pub fn insert_in_order(
             break;
         }
         done += 1;
-        let Some(own) = keys.of(order, uid)? else {
+        let Some(record) = keys.record(uid)? else {
             continue;
         };
+        let own = keys.of_record(order, &record)?;
         let (mut low, mut high) = (0, order.len());
         while low < high {
             let middle = low.midpoint(high);
@@ -63,7 +66,7 @@ pub fn insert_in_order(
 
 /// Reader of the keys of single messages.
 struct KeyReader<'a> {
-    group: Group<'a>,
+    index: Table<'a>,
     mailbox: u64,
     cached: &'a CriteriaKeys,
     metadata: MetadataTable<'a>,
@@ -84,31 +87,34 @@ impl KeyReader<'_> {
         if let Some(keys) = self.known.get(&uid) {
             return Ok(order.compare(keys, other) == Ordering::Less);
         }
-        let keys = self.of(order, uid)?;
-        let keys = keys.ok_or(Corrupt("the index has no record of a message"))?;
+        self.read += KEYS_COST;
+        let keys = if let Some(keys) = order.keys_in_memory(uid, None, self.cached) {
+            keys
+        } else {
+            let record = self.record(uid)?;
+            let record = record.ok_or(Corrupt("the index has no record of a message"))?;
+            self.of_record(order, &record)?
+        };
         let is_before = order.compare(&keys, other) == Ordering::Less;
         self.known.insert(uid, keys);
         Ok(is_before)
     }
 
-    fn of(&mut self, order: &SortedMessages, uid: u32) -> Result<Option<OrderKeys>, Corrupt> {
-        self.read += LOOKUP_COST;
-        let Some(record) = self.record(uid)? else {
-            return Ok(None);
-        };
-        if let Some(keys) = order.keys_in_memory(&record, self.cached) {
-            return Ok(Some(keys));
+    fn of_record(&mut self, order: &SortedMessages, record: &Record) -> Result<OrderKeys, Corrupt> {
+        if let Some(keys) = order.keys_in_memory(record.uid, Some(record), self.cached) {
+            return Ok(keys);
         }
         let stored = self.metadata.get(record.body)?;
         let stored = stored.ok_or(Corrupt("message metadata is missing or corrupt"))?;
         self.read += stored.len() as u64;
         let metadata = MessageMetadata::open(&stored)?;
-        Ok(Some(order.keys(&record, &metadata)))
+        Ok(order.keys(record, &metadata))
     }
 
-    fn record(&self, uid: u32) -> Result<Option<Record>, Corrupt> {
+    fn record(&mut self, uid: u32) -> Result<Option<Record>, Corrupt> {
+        self.read += RECORD_COST;
         let wanted = UidSet::run(uid, uid);
-        for stored in Segments::new(self.group, self.mailbox, Some(&wanted))? {
+        for stored in Segments::of_table(self.index, self.mailbox, Some(&wanted)) {
             let mut records = Segment::open(stored?)?.iter();
             if let Some(record) = records.find(|record| record.uid() == uid) {
                 return Ok(Some(record.unpack()));

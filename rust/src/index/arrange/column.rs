@@ -193,6 +193,14 @@ impl KeyColumn {
         self.uids.binary_search(&uid).ok()
     }
 
+    /// Return the Date field of an entry, if it has one.
+    pub(super) fn sent_at(&self, at: usize) -> Option<i64> {
+        match &self.values {
+            Values::Sent(dates) => dates.get(at).copied().filter(|date| *date != NO_DATE),
+            _ => None,
+        }
+    }
+
     /// Return the text of an entry; None if the column has no texts.
     pub(super) fn text(&self, at: usize) -> Option<&[u8]> {
         match &self.values {

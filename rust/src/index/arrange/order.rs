@@ -91,19 +91,23 @@ impl SortedMessages {
         CriteriaKeys(columns.collect())
     }
 
-    /// Return the keys of a message from the index and columns in memory; None if its metadata has
-    /// to be read.
+    /// Return the keys of a message from columns in memory, and from its record where it is given.
+    ///
+    /// None if that is not enough: the record, or else its metadata, has to be read.
     #[must_use]
-    pub fn keys_in_memory(&self, record: &Record, cached: &CriteriaKeys) -> Option<OrderKeys> {
+    pub fn keys_in_memory(
+        &self,
+        uid: u32,
+        record: Option<&Record>,
+        cached: &CriteriaKeys,
+    ) -> Option<OrderKeys> {
         let values = self.criteria.iter().zip(&cached.0);
         let values = values.map(|(criterion, column)| match column {
-            Some(keys) => keys.column.key_of(record),
-            None => Some(of_index(criterion.by, record)),
+            Some(keys) => keys.column.key_of(uid, record),
+            None => record.map(|record| of_index(criterion.by, record)),
         });
-        Some(OrderKeys {
-            uid: record.uid,
-            values: values.collect::<Option<_>>()?,
-        })
+        let values = values.collect::<Option<_>>()?;
+        Some(OrderKeys { uid, values })
     }
 
     /// Return the keys of a message from its metadata.
@@ -217,18 +221,16 @@ fn of_index(by: SortBy, record: &Record) -> OrderKey {
 }
 
 impl KeyColumn {
-    /// Return the value of a message as an order compares it; None if it has no entry.
-    fn key_of(&self, record: &Record) -> Option<OrderKey> {
-        let at = self.place(record.uid)?;
-        self.text(at).map_or_else(
-            || {
-                self.sent(&[number(at)], std::slice::from_ref(record))
-                    .first()
-                    .copied()
-                    .map(OrderKey::Number)
-            },
-            |text| Some(OrderKey::Text(text.into())),
-        )
+    /// Return the value of a message as an order compares it.
+    ///
+    /// None if it has no entry, or no Date field and no record is given.
+    fn key_of(&self, uid: u32, record: Option<&Record>) -> Option<OrderKey> {
+        let at = self.place(uid)?;
+        if let Some(text) = self.text(at) {
+            return Some(OrderKey::Text(text.into()));
+        }
+        let sent = self.sent_at(at).or(record.map(|record| record.date));
+        sent.map(OrderKey::Number)
     }
 }
 
