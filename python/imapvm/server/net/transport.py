@@ -4,8 +4,7 @@ COMPRESS deflates bytes before they are encrypted, and inflates those that were 
 
 Non-blocking sockets and `trio.lowlevel` instead of `SocketStream` and `SSLStream`, which cost two
 to three times as much a request. A read that finds bytes does not go through the scheduler, except
-every `READS_PER_TURN` times; that is also where a busy connection can be cancelled.
-Its states, and those of its reader, are in `imapvm.server.net.transport_state`.
+every `READS_PER_TURN` times, where a busy connection can be cancelled. States: `transport_state`.
 """
 
 import contextlib
