@@ -44,7 +44,6 @@ LINGER_SECONDS: Final = 2.0
 _PLAIN: Final = TransportState.PLAIN  # a global is read faster than an attribute of the enum
 _DEFLATE: Final = TransportState.DEFLATE
 _CLOSED: Final = "the connection was closed here"
-_PEER_ENDED: Final = "the client closed the connection"
 
 
 @final
@@ -446,7 +445,7 @@ class Transport:
                 self._connected_scope = None
         if scope.cancelled_caught:
             self._check_alive()
-            raise trio.BrokenResourceError(_PEER_ENDED)
+            raise trio.BrokenResourceError("the client closed the connection")
 
     # --- closing ---------------------------------------------------------------------------
 
