@@ -29,8 +29,6 @@ class Facts:
     """MESSAGELIMIT; 0 for none."""
     save_limit: int = 0
     """SAVELIMIT; 0 for none."""
-    literal_plus: bool = True
-    """False if LITERAL+ is disabled, and LITERAL- is offered."""
 
 
 When = Callable[[Facts], bool]
@@ -59,11 +57,6 @@ def has_message_limit(facts: Facts) -> bool:
 def has_save_limit(facts: Facts) -> bool:
     """Return True after login if the operator limits COPY and APPEND only."""
     return after_login(facts) and bool(facts.save_limit)
-
-
-def without_literal_plus(facts: Facts) -> bool:
-    """Return True if LITERAL+ is disabled: both must not be offered (RFC 7888 section 5)."""
-    return not facts.literal_plus
 
 
 def is_administrator(facts: Facts) -> bool:
@@ -104,7 +97,7 @@ class CapabilityRow:
     value: str | Callable[[Facts], str] = ""
     """Value that follows the name."""
     unless: str = ""
-    """Capability that includes this one: offered only if that one is disabled."""
+    """Capability that includes this one, which is offered only if that one is disabled."""
 
 
 _LATER: Final = "not built yet"
@@ -122,7 +115,7 @@ TABLE: Final = (
     Row("ID", "2971", always),
     Row("ENABLE", "5161", always),
     Row("LITERAL+", "7888", always),
-    Row("LITERAL-", "7888", without_literal_plus),
+    Row("LITERAL-", "7888", always, unless="LITERAL+"),
     Row("IDLE", "2177", always),
     Row("NAMESPACE", "2342", after_login),
     Row("UNSELECT", "3691", after_login),

@@ -39,7 +39,6 @@ def offered(ctx: Context) -> str:
             administrator=ctx.is_administrator,
             message_limit=ctx.services.message_limit.messages,
             save_limit=ctx.services.message_limit.saved,
-            literal_plus="LITERAL+" not in session.disabled.names,
         ),
         session.disabled.names,
     )
