@@ -165,6 +165,12 @@ class Host:
         for other in self.others:
             await other.request("settle", seconds)
 
+    async def choose_administrators(self, names: Sequence[str]) -> None:
+        """Set `login.administrators` of all processes."""
+        self.services.administrators = frozenset(names)
+        for other in self.others:
+            await other.request("administrators", names)
+
     def serve(
         self, ours: socket.socket, *, plain_allowed: bool, offer_tls: bool, tls_first: bool
     ) -> None:

@@ -84,7 +84,9 @@ async def serve(control: socket.socket, wakeup: WorkerWakeup) -> None:
                 (verb, *words), fds = request
                 if verb == "close":
                     break
-                if verb == "connect":
+                if verb == "administrators":
+                    host.services.administrators = frozenset(words[0])
+                elif verb == "connect":
                     host.serve(socket.socket(fileno=fds[0]), **words[0])
                 else:
                     await trio.testing.wait_all_tasks_blocked(words[0])

@@ -108,7 +108,7 @@ class Play:
     async def _set(self, what: str, *words: str) -> None:
         services = self.host.services
         if what == "administrator":
-            services.administrators = frozenset(words)
+            await self.host.choose_administrators(words)
         elif what == "user":
             await services.pool.accounts.enroll(words[0], "x")
         else:
