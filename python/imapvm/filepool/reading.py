@@ -193,10 +193,11 @@ class Reader(AnnotationReader):
         """Return the mailbox with a name, or None.
 
         Args:
-            name: in any case of INBOX.
+            name: the canonical name.
             needed: rights that the user needs; the owner has all.
         """
-        return self.mailbox(name)
+        mailbox = self._id_of(name)
+        return None if mailbox is None else self.mailbox_by_id(mailbox)
 
     def target_id(self, name: str) -> MailboxId | None:
         """Return the id of a mailbox to append to, by its canonical name, or None."""

@@ -179,7 +179,7 @@ class View:
         """Results of searches with UPDATE (RFC 5267); None if there are none."""
         self.synced: int | None = None
         """Latest transaction of which all changes are written; None if some are due."""
-        self._keywords = frozenset(keyword.lower() for keyword in keywords)
+        self._keywords = frozenset([keyword.lower() for keyword in keywords])
         self._keyword_sets = keyword_sets
         self.stream: FetchStream | None = None
         """FETCH responses for new messages of which a part is written. The caller continues them

@@ -64,20 +64,21 @@ async def select(ctx: AccountContext, command: Select) -> Done:
         ctx.write_closed("previous mailbox closed")
     if command.condstore:
         ctx.enable_condstore()
+    rev2 = session.rev2
     store, name = ctx.locate(command.mailbox)
     with store.reading() as reader:
         opened = _read(reader, find_mailbox(ctx, reader, name), session)
         read_only = command.read_only or (
             opened.rights is not ALL_RIGHTS and not opened.rights & (FLAG_RIGHTS | Rights.EXPUNGE)
         )
-        if session.rev2:
-            _write(ctx, opened, read_only=read_only)
+        if rev2:
+            _write(ctx, opened, read_only=read_only, rev2=True)
             write_old_name(ctx, command.mailbox, opened.mailbox.name)
             write_list(ctx, reader, opened.mailbox)
-    if not session.rev2:
+    if not rev2:
         if opened.recent and not read_only:
             opened = opened._replace(recent=await _claim(store, opened))
-        _write(ctx, opened, read_only=read_only)
+        _write(ctx, opened, read_only=read_only, rev2=False)
     session.shared = None if store.is_own else store
     session.view = View(
         opened.mailbox.id,
@@ -141,11 +142,11 @@ async def _claim(store: AccountStore, opened: Opened) -> UidSet:
     return opened.recent - UidSet([(1, recent_from - 1)]) if recent_from > 1 else opened.recent
 
 
-def _write(ctx: AccountContext, opened: Opened, *, read_only: bool) -> None:
+def _write(ctx: AccountContext, opened: Opened, *, read_only: bool, rev2: bool) -> None:
     """Write the responses of RFC 9051 section 6.3.2, in IMAP4rev1 also those of RFC 3501."""
     mailbox = opened.mailbox
     rev1_lines = b""
-    if not ctx.session.rev2:
+    if not rev2:
         rev1_lines = b"* %d RECENT\r\n" % len(opened.recent)
         if opened.unseen:
             rev1_lines += b"* OK [UNSEEN %d] first unseen message\r\n" % opened.unseen
@@ -154,10 +155,11 @@ def _write(ctx: AccountContext, opened: Opened, *, read_only: bool) -> None:
     if opened.rights is not ALL_RIGHTS:
         permanent = permanent_flags(opened.rights, opened.keywords, read_only=read_only)
     session = ctx.session
+    disabled = session.disabled.names
     optional = b""
-    if session.condstore or session.offers("CONDSTORE"):
+    if session.condstore or "CONDSTORE" not in disabled:
         optional = b"* OK [HIGHESTMODSEQ %d] highest mod-sequence\r\n" % mailbox.highest_modseq
-    if session.offers("OBJECTID"):
+    if "OBJECTID" not in disabled:
         optional += b"* OK [MAILBOXID (%b)] mailbox id\r\n" % mailbox_id(mailbox).encode()
     # One piece: a call for each line would cost as much as reading the mailbox.
     lines = (
@@ -178,7 +180,7 @@ def _write(ctx: AccountContext, opened: Opened, *, read_only: bool) -> None:
             optional,
         )
     )
-    language = ctx.session.language
+    language = session.language
     ctx.out.raw(lines if language.is_english else language.translate_lines(lines))
 
 
