@@ -327,7 +327,8 @@ class LmtpConnection:
         protocol = self._protocol
         protocol.receive(data)
         until = perf_counter() + CALLBACK_SECONDS
-        while (event := protocol.next_event()) is not None:
+        event = protocol.next_event()
+        while event is not None:
             match event:
                 case bytes():
                     if self._feed(event):
@@ -343,7 +344,10 @@ class LmtpConnection:
                     await self._discard_message()
                 case CommandsAnswered():
                     pass
-            if perf_counter() > until:
+            event = protocol.next_event()
+            # Not after the last one: a pause would delay the sender's next message, and with it
+            # those of others, which wait for the same slice.
+            if event is not None and perf_counter() > until:
                 if not self._transport.waiting:
                     self._send()
                 await suspend()
