@@ -45,6 +45,7 @@ class GroupTxn(WriteTxn):
         "_edited",
         "_limits",
         "_mailboxes",
+        "_reserved",
         "_sequence",
         "_usages",
         "changed",
@@ -76,6 +77,8 @@ class GroupTxn(WriteTxn):
         self.quota = quota
         """Default limits of the configuration."""
         self._sequence: int | None = None
+        self._reserved = 0
+        """Value of the counter SEQUENCE, once it was read."""
         self._limits: dict[AccountId, Limits] = {}
         self._mailboxes: dict[int, MailboxRow] = {}
         self._usages: dict[int, UsageRow] = {}
@@ -175,7 +178,7 @@ class GroupTxn(WriteTxn):
         ]
 
     def last_sequence(self) -> int:
-        """Return the number of the journal's last row; 0 if there has been none."""
+        """Return the number of the journal's last row; of an empty journal, the counter."""
         if self._sequence is None:
             with self.cursor(self.tables.journal) as cursor:
                 last = cursor.last()
@@ -189,8 +192,11 @@ class GroupTxn(WriteTxn):
         one from it. Raised by one each time, it would be one of the nine pages that a STORE writes.
         """
         sequence = self._sequence = self.last_sequence() + 1
-        if sequence > self.number(SEQUENCE):
-            self.set_number(SEQUENCE, sequence + SEQUENCE_STEP)
+        if sequence > self._reserved:
+            self._reserved = self.number(SEQUENCE)
+        if sequence > self._reserved:
+            self._reserved = sequence + SEQUENCE_STEP
+            self.set_number(SEQUENCE, self._reserved)
         return sequence
 
     def flush(self) -> None:
