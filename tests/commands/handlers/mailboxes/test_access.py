@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 import trio
 import trio.testing
-from tests.commands.fakes import FakeChannel, connection, send
+from tests.commands.fakes import FakeChannel, send
+from tests.commands.handlers.mailboxes.users import signed_in
 
-from imapvm.filepool.pool import create_filepool, open_filepool
 from imapvm.filepool.tables.acl import put_entry
 from imapvm.model.limits import ACL_ENTRIES_MAX, COPIED_BETWEEN_ACCOUNTS_MAX
 from imapvm.model.rights import (
@@ -31,21 +31,6 @@ OWNER = "Other Users/alice/"
 GONE = "* BYE [NONEXISTENT] selected mailbox was deleted"
 LETTERS = "lrswipkxtea"
 MESSAGE = b"Subject: secret-subject\r\n\r\nsecret-text\r\n"
-
-
-@pytest.fixture
-async def pool(tmp_path):
-    create_filepool(tmp_path / "filepool", groups=2)
-    async with open_filepool(tmp_path / "filepool", clock=lambda: 1_800_000_000) as pool:
-        yield pool
-        assert pool.check().findings == ()
-
-
-async def signed_in(pool, name):
-    account = pool.accounts.find(name) or await pool.accounts.enroll(name, "x")
-    ctx = connection(store=pool.account(account))
-    ctx.services.pool = pool
-    return ctx
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import re
 from collections import Counter
 
 import pytest
-from tests.commands.fakes import connection, send
+from tests.commands.fakes import send
+from tests.commands.handlers.mailboxes.users import signed_in
 
 from imapvm.commands.table import TABLE
 from imapvm.filepool.accounts import Accounts
 from imapvm.filepool.engine.transactions import WriteTxn
-from imapvm.filepool.pool import create_filepool, open_filepool
 from imapvm.filepool.reading import Reader
 from imapvm.model.rights import (
     ANNOTATION_RIGHTS,
@@ -114,21 +114,6 @@ def test_every_command_is_covered():
     without = {name for names in UNNAMED.values() for name in names}
     assert {row.name for row in TABLE} <= NAMED.keys() | without
     assert not NAMED.keys() & without
-
-
-@pytest.fixture
-async def pool(tmp_path):
-    create_filepool(tmp_path / "filepool", groups=2)
-    async with open_filepool(tmp_path / "filepool", clock=lambda: 1_800_000_000) as pool:
-        yield pool
-        assert pool.check().findings == ()
-
-
-async def signed_in(pool, name):
-    account = pool.accounts.find(name) or await pool.accounts.enroll(name, "x")
-    ctx = connection(store=pool.account(account))
-    ctx.services.pool = pool
-    return ctx
 
 
 @pytest.fixture
